@@ -1,0 +1,1 @@
+"""The book of record: commands in, immutable events out, every balance replayable."""

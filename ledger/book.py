@@ -1,0 +1,132 @@
+"""One workspace's book as it stands: the fold of its events, and what every decision looks at.
+
+The same fold serves the write path (over the rows that a batch has read) and the replay (over every event),
+so that what is live and what is replayed can only differ by a defect, which `replay --verify` then shows.
+"""
+
+from typing import cast
+
+from ledger.catalog.events import CatalogEvent
+from ledger.catalog.state import Catalog, fold_catalog
+from ledger.events import CATALOG_STREAM, REQUEST_STREAM, WALLET_STREAM, WORKSPACE_STREAM, Fact, request_of
+from ledger.request import events as request
+from ledger.request.state import RequestState, Status, fold_request
+from ledger.wallet.events import FundsAdded, FundsReversed, WalletEvent
+from ledger.wallet.state import Payment, WalletState, buckets_of, fold_payment, fold_wallet, move
+from ledger.workspace.budgets import Budget
+from ledger.workspace.events import WorkspaceEvent
+from ledger.workspace.state import WorkspaceState, fold_workspace
+
+
+class BookState:
+    """What is known of one book. Changed in place by `apply`; `position` is that of the last event applied.
+
+    `requests` may hold open and ended requests; `budgets` counts from what was read at the start of a batch.
+    """
+
+    __slots__ = (
+        "budgets", "catalog", "payments", "position", "recorded_at", "requests", "wallets", "workspace",
+        "workspace_id",
+    )  # fmt: skip
+
+    def __init__(self, workspace_id: str) -> None:
+        self.workspace_id = workspace_id
+        self.position = 0
+        self.recorded_at = 0
+        self.workspace = WorkspaceState(workspace_id)
+        self.catalog = Catalog()
+        self.wallets: dict[str, WalletState] = {}
+        self.requests: dict[str, RequestState] = {}
+        self.budgets: dict[str, Budget] = {}
+        self.payments: dict[tuple[str, str], Payment] = {}
+
+    def apply(self, stream: str, fact: Fact, position: int, recorded_at: int) -> None:
+        """Fold one event of this book, the next one by position."""
+        self.position = position
+        self.recorded_at = recorded_at
+        request_id = request_of(stream)
+        if request_id is not None:
+            self._apply_request(request_id, cast(request.RequestEvent, fact.event), fact.effective_at)
+        elif stream.startswith(WALLET_STREAM):
+            self._apply_wallet(stream, cast(WalletEvent, fact.event))
+        elif stream == WORKSPACE_STREAM:
+            self.workspace = fold_workspace(self.workspace, cast(WorkspaceEvent, fact.event))
+        elif stream == CATALOG_STREAM:
+            self.catalog = fold_catalog(self.catalog, cast(CatalogEvent, fact.event), position)
+        else:
+            raise ValueError(f"no stream of a book is named {stream!r}")
+
+    def _apply_request(self, request_id: str, event: request.RequestEvent, effective_at: int) -> None:
+        self.requests[request_id] = fold_request(self.requests.get(request_id), event, effective_at)
+        match event:
+            case request.RequestRouted() | request.HoldExtended():
+                self._move(event.bucket, 0, event.hold_minor, event.budgets)
+            case request.TokensSettled():
+                paid = event.captured_minor + event.from_available_minor
+                self._move(event.bucket, -paid, -event.captured_minor - event.released_minor, event.budgets)
+            case request.RequestReleased():
+                self._move(event.bucket, 0, -event.released_minor, event.budgets)
+            case request.FallbackTaken():
+                self._move(event.from_bucket, 0, -event.released_minor, event.released_budgets)
+                self._move(event.to_bucket, 0, event.hold_minor, event.budgets)
+            case request.ChargeRefunded():
+                self._move(event.bucket, event.refund_minor, 0, event.budgets)
+            case request.ChargeCorrected():
+                self._move(event.bucket, -event.difference_minor, 0, event.budgets)
+
+    def _move(self, bucket: str, posted_minor: int, held_minor: int, budgets: tuple[str, ...]) -> None:
+        self.wallets[bucket] = move(self.wallets[bucket], posted_minor, held_minor)
+        for name in budgets:
+            budget = self.budgets.get(name) or Budget()
+            self.budgets[name] = Budget(budget.held_minor + held_minor, budget.charged_minor - posted_minor)
+
+    def _apply_wallet(self, stream: str, event: WalletEvent) -> None:
+        own = stream[len(WALLET_STREAM) :]
+        for bucket in buckets_of(event):
+            wallet = fold_wallet(self.wallets.get(bucket), event, bucket)
+            if bucket == own:
+                wallet = with_version(wallet, wallet.version + 1)
+            self.wallets[bucket] = wallet
+        if isinstance(event, FundsAdded | FundsReversed):
+            key = (event.source, event.reference)
+            self.payments[key] = fold_payment(self.payments.get(key), event)
+
+    def version_of(self, stream: str) -> int:
+        """Return the version of a stream's last event, 0 for a stream without events."""
+        request_id = request_of(stream)
+        if request_id is not None:
+            state = self.requests.get(request_id)
+            return 0 if state is None else state.version
+        if stream.startswith(WALLET_STREAM):
+            wallet = self.wallets.get(stream[len(WALLET_STREAM) :])
+            return 0 if wallet is None else wallet.version
+        return self.workspace.version if stream == WORKSPACE_STREAM else self.catalog.version
+
+
+def with_version(wallet: WalletState, version: int) -> WalletState:
+    """Return a wallet at another version of its stream."""
+    return WalletState(
+        wallet.bucket,
+        wallet.unit,
+        wallet.scale,
+        wallet.posted_minor,
+        wallet.held_minor,
+        wallet.credit_limit_minor,
+        wallet.frozen,
+        version,
+    )
+
+
+def open_requests(book: BookState) -> dict[str, RequestState]:
+    """Return the requests of a book whose hold is still in place."""
+    return {name: state for name, state in book.requests.items() if state.status is Status.OPEN}
+
+
+def stream_of_request(request_id: str) -> str:
+    """Return the name of a request's stream."""
+    return REQUEST_STREAM + request_id
+
+
+def stream_of_wallet(bucket: str) -> str:
+    """Return the name of a wallet's stream."""
+    return WALLET_STREAM + bucket

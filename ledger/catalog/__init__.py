@@ -1,0 +1,1 @@
+"""The catalog: buckets, providers, routes, models and rate cards, in the platform's own book."""

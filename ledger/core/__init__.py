@@ -1,0 +1,1 @@
+"""Double entry without tokens: units, amounts, accounts, entries, rounding, refusals, identifiers."""

@@ -1,0 +1,189 @@
+"""Charging: settlement, refund and correction."""
+
+from ledger.core.amounts import AMOUNT_MINOR_MAX, format_minor, parse_amount
+from ledger.core.refusals import Refusal, Refused
+from ledger.pricing.rating import Rating, rate_usage
+from ledger.pricing.usage import Usage
+from ledger.request import commands, events
+from ledger.request.situation import Situation, provider_cost
+from ledger.request.state import RequestState
+from ledger.wallet.decide import require_range, wallet_of
+from ledger.wallet.state import WalletState
+from ledger.workspace.budgets import left_minor
+
+
+def settle(
+    command: commands.SettleRequest, state: RequestState, situation: Situation
+) -> events.TokensSettled:
+    """Charge the usage of the attempt that served: from the hold, then from available, then overrun.
+
+    After an expiry or a cancellation the tokens were burned all the same: nothing is captured or released
+    then, all comes from available as far as it reaches.
+    """
+    require_route_and_attempt(command.route, command.attempt, state)
+    wallet = wallet_of(situation.wallets, state.bucket, situation.catalog)
+    rating, charge = price(command, state, situation, wallet)
+    captured = min(charge, state.held_minor)
+    released = state.held_minor - captured
+    from_available = min(charge - captured, reachable_minor(state, situation, wallet, captured))
+    has_list_price = rating is not None and any(line.list_rate is not None for line in rating.lines)
+    return events.TokensSettled(
+        command.attempt,
+        state.route,
+        state.bucket,
+        state.unit,
+        command.reported_model,
+        command.usage,
+        command.usage_source,
+        charge,
+        captured,
+        released,
+        from_available,
+        charge - captured - from_available,
+        command.latency_ms,
+        state.status.value,
+        rating.list_minor if rating is not None and has_list_price else None,
+        rating.lines if rating is not None else (),
+        rating.unpriced if rating is not None else (),
+        rating is not None and rating.model_mismatch,
+        state.rate_card,
+        state.priced_by,
+        command.first_token_ms,
+        provider_cost(command.provider_cost, state.route, situation),
+        state.budgets,
+    )
+
+
+def require_route_and_attempt(route: str, attempt: int, state: RequestState) -> None:
+    """Refuse a route that the request is not on, and an attempt that was recorded as failed."""
+    if route != state.route:
+        raise Refused(Refusal.ROUTE_NOT_OF_REQUEST, f"the request is on route {state.route}", field="route")
+    if attempt in state.failed_attempts:
+        raise Refused(
+            Refusal.ATTEMPT_ALREADY_FAILED, f"attempt {attempt} was recorded as failed", field="attempt"
+        )
+
+
+def price(
+    command: commands.SettleRequest, state: RequestState, situation: Situation, wallet: WalletState
+) -> tuple[Rating | None, int]:
+    """Return the rating (None where the caller prices) and the charge in smallest parts."""
+    if state.rate_card is None:
+        if command.charge is None:
+            raise Refused(
+                Refusal.CHARGE_REQUIRED,
+                f"route {state.route} is priced by the caller: state a charge",
+                field="charge",
+            )
+        return None, parse_amount(command.charge, wallet.measure, "charge", zero=True).minor
+    if command.charge is not None:
+        raise Refused(
+            Refusal.CHARGE_NOT_ACCEPTED,
+            f"the ledger rates route {state.route} by {state.rate_card}",
+            field="charge",
+        )
+    card = situation.catalog.rate_cards[state.rate_card]
+    rating = rate_usage(command.usage, card, command.reported_model, wallet.scale)
+    return rating, rating.charge_minor
+
+
+def reachable_minor(state: RequestState, situation: Situation, wallet: WalletState, captured: int) -> int:
+    """Return how much of a charge above its hold available and the spend limits can still pay.
+
+    This is asked only when the whole hold was captured, so nothing of it is left to count twice.
+    """
+    if captured < state.held_minor:
+        return 0
+    reachable = wallet.available_minor
+    if state.budgets:
+        left = left_minor(situation.workspace, situation.budgets, state.budgets)
+        if left is not None:
+            reachable = min(reachable, left)
+    return max(reachable, 0)
+
+
+def refund(
+    command: commands.RefundCharge, state: RequestState, situation: Situation
+) -> events.ChargeRefunded:
+    """Give back a part of what was paid and not given back yet."""
+    wallet = wallet_of(situation.wallets, state.bucket, situation.catalog)
+    minor = parse_amount(command.refund, wallet.measure, "refund").minor
+    left = state.paid_minor - state.refunded_minor
+    if minor > left:
+        raise Refused(
+            Refusal.REFUND_EXCEEDS_PAID,
+            f"{format_minor(left, wallet.scale)} {wallet.unit} were paid and not given back",
+            field="refund",
+            left=format_minor(left, wallet.scale),
+        )
+    require_range(wallet, minor)
+    return events.ChargeRefunded(
+        command.refund_id, state.route, state.bucket, state.unit, minor, state.budgets
+    )
+
+
+def correct(
+    command: commands.CorrectCharge, state: RequestState, situation: Situation
+) -> events.ChargeCorrected:
+    """Change the charge by a stated difference, or to what a usage costs under a rate card.
+
+    A correction is an act of finance: upwards it may leave available below zero. Downwards it gives back at
+    most what was paid and not refunded.
+    """
+    wallet = wallet_of(situation.wallets, state.bucket, situation.catalog)
+    rating, difference, rate_card = corrected(command, state, situation, wallet)
+    if difference == 0:
+        raise Refused(Refusal.AMOUNT_NOT_POSITIVE, "the correction changes nothing", field="difference")
+    if state.charge_minor + difference > AMOUNT_MINOR_MAX:
+        raise Refused(
+            Refusal.AMOUNT_OUT_OF_RANGE, "the charge is larger than one command may name", field="difference"
+        )
+    if -difference > state.paid_minor - state.refunded_minor:
+        raise Refused(
+            Refusal.CORRECTION_EXCEEDS_PAID,
+            f"{format_minor(state.paid_minor - state.refunded_minor, wallet.scale)} {wallet.unit} were paid "
+            "and not given back",
+            field="difference",
+        )
+    require_range(wallet, -difference)
+    return events.ChargeCorrected(
+        command.correction_id,
+        state.route,
+        state.bucket,
+        state.unit,
+        difference,
+        command.cause,
+        command.usage,
+        rate_card,
+        rating.lines if rating is not None else (),
+        rating.unpriced if rating is not None else (),
+        state.budgets,
+    )
+
+
+def corrected(
+    command: commands.CorrectCharge, state: RequestState, situation: Situation, wallet: WalletState
+) -> tuple[Rating | None, int, str | None]:
+    """Return the new rating, the signed difference in smallest parts, and the card that rated; or the stated."""
+    if (command.difference is None) == (command.usage is None):
+        raise Refused(
+            Refusal.COMMAND_INCOMPLETE,
+            "a correction states either a difference or a usage",
+            field="difference",
+        )
+    if command.difference is not None:
+        if command.rate_card is not None:
+            raise Refused(
+                Refusal.COMMAND_INCOMPLETE, "a stated difference is not rated by a card", field="rate_card"
+            )
+        difference = parse_amount(command.difference, wallet.measure, "difference", signed=True).minor
+        return None, difference, None
+    usage: Usage = command.usage  # type: ignore[assignment]
+    name = command.rate_card or state.rate_card
+    card = situation.catalog.rate_cards.get(name) if name is not None else None
+    if card is None or card.bucket != state.bucket:
+        raise Refused(
+            Refusal.RATE_CARD_UNKNOWN, f"no rate card {name!r} in bucket {state.bucket}", field="rate_card"
+        )
+    rating = rate_usage(usage, card, state.reported_model, wallet.scale)
+    return rating, rating.charge_minor - state.charge_minor, card.rate_card

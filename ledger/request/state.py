@@ -1,0 +1,123 @@
+"""Where a request stands: everything its next command needs, folded from its own events."""
+
+from enum import StrEnum
+
+import msgspec
+
+from ledger.request import events
+
+
+class Status(StrEnum):
+    """The states of a request. `absent` is a request that was never heard of."""
+
+    ABSENT = "absent"
+    OPEN = "open"
+    SETTLED = "settled"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    VOIDED = "voided"
+
+
+class RequestState(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A request after its events so far. Money in smallest parts of `unit`.
+
+    paid: what was captured and taken from available, with corrections; refunded: what of it was given back.
+    """
+
+    status: Status
+    version: int
+    project_id: str = ""
+    api_key_id: str = ""
+    model: str = ""
+    route: str = ""
+    upstream_model: str = ""
+    tier: str = ""
+    bucket: str = ""
+    unit: str = ""
+    held_minor: int = 0
+    expires_at: int = 0
+    rate_card: str | None = None
+    priced_by: str = "ledger"
+    routed_at: int = 0
+    budgets: tuple[str, ...] = ()
+    failed_attempts: tuple[int, ...] = ()
+    reported_model: str = ""
+    charge_minor: int = 0
+    paid_minor: int = 0
+    refunded_minor: int = 0
+
+
+def fold_request(state: RequestState | None, event: events.RequestEvent, effective_at: int) -> RequestState:
+    """Return the request after one more event, which happened at `effective_at` (microseconds)."""
+    if isinstance(event, events.RequestRouted):
+        return routed(event, effective_at)
+    if isinstance(event, events.RequestVoided):
+        return RequestState(Status.VOIDED, 1)
+    if state is None:
+        raise ValueError(f"{type(event).__name__} on a request that was never routed")
+    return msgspec.structs.replace(state, version=state.version + 1, **changes_by(state, event))
+
+
+def routed(event: events.RequestRouted, effective_at: int) -> RequestState:
+    """Return the open request that a routing makes."""
+    return RequestState(
+        Status.OPEN,
+        1,
+        project_id=event.project_id,
+        api_key_id=event.api_key_id,
+        model=event.model,
+        route=event.route,
+        upstream_model=event.upstream_model,
+        tier=event.tier,
+        bucket=event.bucket,
+        unit=event.unit,
+        held_minor=event.hold_minor,
+        expires_at=event.expires_at,
+        rate_card=event.rate_card,
+        priced_by=event.priced_by,
+        routed_at=effective_at,
+        budgets=event.budgets,
+    )
+
+
+def changes_by(state: RequestState, event: events.RequestEvent) -> dict[str, object]:
+    """Return the fields that an event after the routing replaces."""
+    match event:
+        case events.HoldExtended():
+            return {"held_minor": state.held_minor + event.hold_minor, "expires_at": event.expires_at}
+        case events.AttemptFailed(attempt=attempt):
+            return {"failed_attempts": (*state.failed_attempts, attempt)}
+        case events.FallbackTaken():
+            return moved(event)
+        case events.TokensSettled():
+            return {
+                "status": Status.SETTLED,
+                "held_minor": 0,
+                "reported_model": event.reported_model,
+                "charge_minor": event.charge_minor,
+                "paid_minor": event.captured_minor + event.from_available_minor,
+            }
+        case events.RequestReleased(cause=cause):
+            return {"status": Status(cause), "held_minor": 0}
+        case events.ChargeRefunded(refund_minor=minor):
+            return {"refunded_minor": state.refunded_minor + minor}
+        case events.ChargeCorrected(difference_minor=minor):
+            return {"charge_minor": state.charge_minor + minor, "paid_minor": state.paid_minor + minor}
+    raise TypeError(f"{type(event).__name__} is no event of a request")
+
+
+def moved(event: events.FallbackTaken) -> dict[str, object]:
+    """Return the fields that a move to another route replaces."""
+    return {
+        "route": event.to_route,
+        "bucket": event.to_bucket,
+        "unit": event.to_unit,
+        "held_minor": event.hold_minor,
+        "expires_at": event.expires_at,
+        "tier": event.tier,
+        "upstream_model": event.upstream_model,
+        "rate_card": event.rate_card,
+        "priced_by": event.priced_by,
+        "budgets": event.budgets,
+    }

@@ -1,0 +1,291 @@
+"""Commands in, outcomes out: the only door to the store.
+
+`Ledger` is what the HTTP layer, the command line, the sweeper and in-process gateways hold. Commands are
+checked here, queued for the writer, and answered after their commit. Threads and event loops may share one.
+"""
+
+import asyncio
+import secrets
+import string
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Self
+
+import msgspec
+import psycopg
+
+from ledger.catalog.commands import CatalogCommand
+from ledger.catalog.state import Catalog
+from ledger.checks import check_command
+from ledger.core.commands import Command
+from ledger.core.identifiers import PLATFORM, check_text
+from ledger.core.refusals import Refusal, Refused
+from ledger.keys import hash_secret, hash_user, is_same_hash, make_token, split_token
+from ledger.store.batch import Outcome, Pending
+from ledger.store.connection import connect_writer, require_durable
+from ledger.store.install import prepare_database
+from ledger.store.live import QUERIES, DisplayName, LiveReader
+from ledger.store.queue import CommandQueue
+from ledger.store.sweeper import SYSTEM, Sweeper
+from ledger.store.waiting import Group, LoopTeller, tell_threads
+from ledger.store.writer import Writer
+from ledger.wallet.state import WalletState
+from ledger.workspace.commands import CreateWorkspace, IssueApiKey, WorkspaceCommand
+from ledger.workspace.state import WorkspaceState
+
+__all__ = ["SYSTEM", "IssuedKey", "Ledger", "LiveWallets", "Outcome", "Principal"]
+
+SECRET_ALPHABET = string.ascii_letters + string.digits
+SECRET_LENGTH = 43
+"""Characters of a secret: 62 ** 43 is more than 256 bits."""
+
+COMMANDS_PER_CALL_MAX = 1000
+
+
+class Principal(msgspec.Struct, frozen=True):
+    """Who is calling: a key, its book and its scopes. `project_id` narrows a key to one project."""
+
+    workspace_id: str
+    api_key_id: str
+    scopes: frozenset[str]
+    project_id: str | None = None
+
+    @property
+    def is_platform(self) -> bool:
+        """Whether the key is one of the platform's own, which may see every workspace."""
+        return self.workspace_id == PLATFORM
+
+
+class IssuedKey(msgspec.Struct, frozen=True):
+    """A new key. `token` is shown once: None when the command was refused or a repeat."""
+
+    outcome: Outcome
+    token: str | None
+
+
+class LiveWallets(msgspec.Struct, frozen=True):
+    """A workspace's wallets as the write side has them, with the book's position at that moment."""
+
+    workspace_id: str
+    position: int
+    wallets: tuple[WalletState, ...]
+
+
+def ignore_commits(books: Sequence[str]) -> None:
+    """Nobody wants hints about which books moved."""
+
+
+class Ledger:
+    """The book of record in one process: a writer, a sweeper and reads of the live state."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        on_commit: Callable[[Sequence[str]], None] = ignore_commits,
+        sweep_seconds: float = 1.0,
+    ) -> None:
+        self.url = url
+        prepare_database(url)
+        with connect_writer(url) as connection:
+            require_durable(connection)
+            row = connection.execute(QUERIES["read_hash_key"]).fetchone()
+        if row is None:
+            raise Refused(Refusal.UNAVAILABLE, "the database has no hash key: it was not installed by Route Ledger")
+        self._hash_key = bytes(row[0])
+        self._queue = CommandQueue()
+        self._writer = Writer(url, self._queue, on_commit)
+        self._reader = LiveReader(url)
+        self._tellers: dict[asyncio.AbstractEventLoop, LoopTeller] = {}
+        self._sweeper = Sweeper(url, self.execute_many, sweep_seconds)
+        self._writer.start()
+        begun = self.execute(CreateWorkspace(workspace_id=PLATFORM), SYSTEM)
+        if begun.refused is not None:
+            self.close()
+            raise begun.refused
+        self._sweeper.start()
+
+    @classmethod
+    def open(cls, url: str) -> Self:
+        """Return a ledger on a database, which is made ready first. Raises DatabaseUnusable, psycopg.Error, Refused."""
+        return cls(url)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self, drain_seconds: float = 10.0) -> None:
+        """Take nothing more, commit what is waiting within the bound, and answer the rest as unavailable."""
+        self._sweeper.stop()
+        left = self._queue.close(drain_seconds)
+        for pending in left:
+            pending.outcome = Outcome(refused=Refused(Refusal.UNAVAILABLE, "the service is shutting down"))
+            pending.deliver([pending])
+        self._writer.join(drain_seconds)
+
+    async def close_reads(self) -> None:
+        """Close the connections that serve reads; called in the event loop that used them."""
+        await self._reader.close()
+
+    @property
+    def queue_depth(self) -> int:
+        """How many commands wait for the writer."""
+        return len(self._queue)
+
+    def execute(self, command: Command, actor: str) -> Outcome:
+        """Return the outcome of one command, after its commit. Blocks the calling thread."""
+        return self.execute_many((command,), actor)[0]
+
+    def execute_many(self, commands: Sequence[Command], actor: str) -> list[Outcome]:
+        """Return the outcomes of commands, in order. Each stands for itself: one refused fails no other."""
+        outcomes: list[Outcome | None] = []
+        group = Group(None)
+        pendings = admit(commands, actor, tell_threads, group, outcomes)
+        if pendings:
+            group.hold(pendings)
+            if self._put(pendings) and group.ready is not None:
+                group.ready.wait()
+        return merge(outcomes, pendings)
+
+    async def execute_async(self, command: Command, actor: str) -> Outcome:
+        """Return the outcome of one command, after its commit."""
+        return (await self.execute_many_async((command,), actor))[0]
+
+    async def execute_many_async(self, commands: Sequence[Command], actor: str) -> list[Outcome]:
+        """Return the outcomes of commands, in order. Each stands for itself: one refused fails no other.
+
+        A caller that is cancelled while waiting changes nothing: its commands are decided all the same.
+        """
+        loop = asyncio.get_running_loop()
+        teller = self._tellers.get(loop)
+        if teller is None:
+            teller = self._tellers[loop] = LoopTeller(loop)
+        outcomes: list[Outcome | None] = []
+        group = Group(loop.create_future())
+        pendings = admit(commands, actor, teller, group, outcomes)
+        if pendings:
+            group.hold(pendings)
+            if self._put(pendings) and group.future is not None:
+                await group.future
+            if any(isinstance(pending.command, WorkspaceCommand | CatalogCommand) for pending in pendings):
+                self._reader.forget()
+        return merge(outcomes, pendings)
+
+    def _put(self, pendings: list[Pending]) -> bool:
+        """Queue commands; when there is no room, give them that answer and return False."""
+        try:
+            self._queue.put(pendings)
+        except Refused as refused:
+            for pending in pendings:
+                pending.outcome = Outcome(refused=refused)
+            return False
+        return True
+
+    def issue_key(self, command: IssueApiKey, actor: str) -> IssuedKey:
+        """Issue a key: make its secret, record the hash, and return the token this once."""
+        secret, hashed = self._with_secret(command)
+        return issued(hashed, secret, self.execute(hashed, actor))
+
+    async def issue_key_async(self, command: IssueApiKey, actor: str) -> IssuedKey:
+        """The same from an event loop."""
+        secret, hashed = self._with_secret(command)
+        return issued(hashed, secret, await self.execute_async(hashed, actor))
+
+    def _with_secret(self, command: IssueApiKey) -> tuple[str, IssueApiKey]:
+        secret = "".join(secrets.choice(SECRET_ALPHABET) for _ in range(SECRET_LENGTH))
+        hashed = hash_secret(self._hash_key, command.workspace_id, command.api_key_id, secret)
+        return secret, msgspec.structs.replace(command, secret_hash=hashed)
+
+    async def authenticate(self, token: str) -> Principal | None:
+        """Return who a token belongs to; None when it is no token, unknown, wrong or revoked."""
+        parts = split_token(token)
+        if parts is None:
+            return None
+        workspace_id, api_key_id, secret = parts
+        workspace = await self._reader.read_workspace(workspace_id)
+        key = None if workspace is None else workspace.api_keys.get(api_key_id)
+        if key is None or key.revoked:
+            return None
+        if not is_same_hash(key.secret_hash, hash_secret(self._hash_key, workspace_id, api_key_id, secret)):
+            return None
+        return Principal(workspace_id, api_key_id, frozenset(key.scopes), key.project_id)
+
+    async def catalog(self) -> Catalog:
+        """Return the catalog as it was at most a second ago."""
+        return await self._reader.read_catalog()
+
+    async def workspace(self, workspace_id: str) -> WorkspaceState | None:
+        """Return a workspace's projects and keys as they were at most a second ago."""
+        return await self._reader.read_workspace(workspace_id)
+
+    async def live_wallets(self, workspace_id: str) -> LiveWallets | None:
+        """Return a workspace's wallets as they are now; None for a workspace that does not exist."""
+        found = await self._reader.read_wallets(workspace_id)
+        return None if found is None else LiveWallets(workspace_id, *found)
+
+    async def live_budgets(self, workspace_id: str) -> dict[str, tuple[int, int]]:
+        """Return (held, charged) in smallest parts of every budget of a workspace."""
+        rows = await self._reader.fetch("read_live_budgets", workspace_id=workspace_id)
+        return {name: (held, charged) for name, held, charged in rows}
+
+    def hash_end_user(self, workspace_id: str, end_user: str) -> str:
+        """Return what stands for an end user in a book: a keyed hash of 64 hex characters."""
+        return hash_user(self._hash_key, workspace_id, end_user)
+
+    async def display_names(self, workspace_id: str) -> list[DisplayName]:
+        """Return what people call a workspace, its projects and keys."""
+        rows = await self._reader.fetch("read_display_names", workspace_id=workspace_id)
+        return [DisplayName(*row) for row in rows]
+
+    async def set_display_name(self, workspace_id: str, kind: str, name: str, display_name: str | None) -> None:
+        """Name a `workspace`, `project` or `api_key` for people, or erase its name with None."""
+        if display_name is None:
+            await self._reader.fetch("erase_display_name", workspace_id=workspace_id, kind=kind, name=name)
+            return
+        check_text(display_name, "display_name", 200)
+        await self._reader.fetch(
+            "put_display_name", workspace_id=workspace_id, kind=kind, name=name, display_name=display_name
+        )
+
+    async def ping(self) -> None:
+        """Raise Refused(UNAVAILABLE) when the database does not answer within two seconds."""
+        try:
+            await asyncio.wait_for(self._reader.fetch("ping"), 2.0)
+        except (TimeoutError, psycopg.Error) as error:
+            raise Refused(Refusal.UNAVAILABLE, "the database does not answer") from error
+
+
+def admit(
+    commands: Sequence[Command],
+    actor: str,
+    deliver: Callable[[list[Pending]], None],
+    group: Group,
+    outcomes: list[Outcome | None],
+) -> list[Pending]:
+    """Return the commands that are well formed as pending; the others' refusals go into `outcomes` at once."""
+    pendings: list[Pending] = []
+    for command in commands:
+        try:
+            check_command(command)
+        except Refused as refused:
+            outcomes.append(Outcome(refused=refused))
+            continue
+        outcomes.append(None)
+        pendings.append(Pending(command, actor, deliver, group))
+    return pendings
+
+
+def merge(outcomes: list[Outcome | None], pendings: list[Pending]) -> list[Outcome]:
+    """Return all outcomes in the order of the commands."""
+    decided = iter(pendings)
+    return [next(decided).outcome if outcome is None else outcome for outcome in outcomes]
+
+
+def issued(command: IssueApiKey, secret: str, outcome: Outcome) -> IssuedKey:
+    """Return the token with the outcome, unless the key was refused or issued before."""
+    is_new = outcome.recorded is not None and not outcome.repeated
+    return IssuedKey(outcome, make_token(command.workspace_id, command.api_key_id, secret) if is_new else None)

@@ -1,0 +1,51 @@
+"""Connections of the write side: as the lesser role, with the settings that durability and retries rely on."""
+
+import psycopg
+from psycopg import Connection
+from psycopg.rows import TupleRow
+
+from ledger.core.refusals import Refusal, Refused
+
+WRITER_ROLE = "route_ledger_writer"
+
+SESSION_SETTINGS = {
+    "lock_timeout": "5s",
+    "statement_timeout": "60s",
+    "idle_in_transaction_session_timeout": "30s",
+    "tcp_user_timeout": "10s",
+    # A batch always knows its rows by key. Plans chosen on the statistics of an empty or bursting table would
+    # scan; these settings make every join a nested loop over an index.
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "enable_bitmapscan": "off",
+    "enable_material": "off",
+    "plan_cache_mode": "force_generic_plan",
+    "jit": "off",
+}
+DURABILITY_SETTINGS = ("fsync", "full_page_writes")
+
+
+def connect_writer(url: str) -> Connection[TupleRow]:
+    """Return an autocommit connection as the writer role. Raises psycopg.OperationalError when it cannot."""
+    settings = " ".join(f"-c {name}={value}" for name, value in SESSION_SETTINGS.items())
+    connection = psycopg.connect(
+        url,
+        autocommit=True,
+        connect_timeout=5,
+        application_name="route-ledger writer",
+        options=f"-c role={WRITER_ROLE} {settings}",
+        prepare_threshold=0,
+    )
+    connection.prepared_max = 200
+    return connection
+
+
+def require_durable(connection: Connection[TupleRow]) -> None:
+    """Refuse a database on which a commit may be lost: the server does not start on it."""
+    for setting in DURABILITY_SETTINGS:
+        row = connection.execute("select current_setting(%s)", (setting,)).fetchone()
+        if row is None or row[0] != "on":
+            raise Refused(
+                Refusal.UNAVAILABLE, f"the database has {setting} off: a committed event could be lost", setting=setting
+            )

@@ -1,0 +1,100 @@
+"""The middle of a batch: decide its commands in order, each one seeing those before it. No I/O.
+
+Every accepted command becomes one event, chained to its book's head and folded into the books that the next
+command looks at. A refused command changes nothing and fails nobody else.
+"""
+
+import logging
+
+import msgspec
+
+from ledger.core.identifiers import PLATFORM
+from ledger.core.refusals import Refusal, Refused
+from ledger.decisions import Decision, decide, require_same
+from ledger.events import CATALOG_STREAM, TAGS, WORKSPACE_STREAM, Recorded, encode_fact
+from ledger.request.commands import TakeFallback
+from ledger.store.batch import Batch, Outcome, Pending
+from ledger.store.chain import leaf_digest, next_digest
+from ledger.workspace.budgets import NotLoaded
+
+log = logging.getLogger(__name__)
+
+
+class Decided:
+    """What a batch came to: an outcome for each command, the new events, and what could not be decided yet."""
+
+    def __init__(self) -> None:
+        self.outcomes: list[Outcome] = []
+        self.events: list[Recorded] = []
+        self.touched: dict[tuple[str, str], None] = {}
+        self.moved: set[tuple[str, str]] = set()
+        self.not_loaded: list[tuple[str, str]] = []
+
+
+def decide_batch(batch: Batch, pendings: list[Pending]) -> Decided:
+    """Return the outcomes of all commands of a batch, in order, and the events to write."""
+    decided = Decided()
+    for pending in pendings:
+        decided.outcomes.append(decide_one(batch, pending, decided))
+    return decided
+
+
+def decide_one(batch: Batch, pending: Pending, decided: Decided) -> Outcome:
+    """Return one command's outcome: as recorded before, newly recorded, or refused."""
+    command = pending.command
+    workspace_id = command.workspace_id
+    try:
+        earlier = batch.known.get((workspace_id, pending.command_id))
+        if earlier is not None:
+            require_same(command, earlier.fact, batch.catalog)
+            return Outcome(earlier, repeated=True)
+        book = batch.books.get(workspace_id)
+        if book is None:
+            raise Refused(Refusal.WORKSPACE_UNKNOWN, f"there is no workspace {workspace_id}", field="workspace_id")
+        decision = decide(command, pending.actor, book, batch.catalog, max(batch.clock, book.recorded_at))
+    except Refused as refused:
+        return Outcome(refused=refused)
+    except NotLoaded as missing:
+        decided.not_loaded.append((workspace_id, missing.budget))
+        return Outcome()
+    except Exception:
+        # A defect in a decision must not take the other commands of the batch with it.
+        log.exception("command %s of workspace %s could not be decided", pending.command_id, workspace_id)
+        return Outcome(
+            refused=Refused(Refusal.COMMAND_UNPROCESSABLE, "the command could not be decided; this is logged")
+        )
+    return Outcome(record(batch, pending, decision, decided))
+
+
+def record(batch: Batch, pending: Pending, decision: Decision, decided: Decided) -> Recorded:
+    """Chain a decided fact to its book and fold it into what the next command sees."""
+    workspace_id = pending.command.workspace_id
+    book = batch.books[workspace_id]
+    head = batch.heads[workspace_id]
+    position = book.position + 1
+    recorded_at = max(batch.clock, book.recorded_at)
+    version = book.version_of(decision.stream) + 1
+    tag = TAGS[type(decision.fact.event)]
+    state = encode_fact(decision.fact)
+    leaf = leaf_digest(
+        workspace_id, position, decision.stream, version, tag, pending.command_id, recorded_at, state
+    )
+    head.digest = next_digest(head.digest, leaf)
+    recorded = Recorded(
+        workspace_id, position, decision.stream, version, tag, pending.command_id, recorded_at, state, head.digest
+    )
+    book.apply(decision.stream, decision.fact, position, recorded_at)
+    if decision.stream == WORKSPACE_STREAM:
+        head.workspace_version = version
+    elif decision.stream == CATALOG_STREAM:
+        head.catalog_version = version
+        batch.catalog = book.catalog
+    if workspace_id == PLATFORM:
+        batch.catalog = msgspec.structs.replace(batch.catalog, position=position)
+        book.catalog = batch.catalog
+    batch.known[workspace_id, pending.command_id] = recorded
+    decided.events.append(recorded)
+    decided.touched[workspace_id, decision.stream] = None
+    if isinstance(pending.command, TakeFallback):
+        decided.moved.add((workspace_id, pending.command.request_id))
+    return recorded

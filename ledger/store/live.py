@@ -1,0 +1,124 @@
+"""Reads of the live state outside of batches: keys for signing in, the catalog, wallets, budgets, names.
+
+Workspaces and the catalog are remembered, and asked for news at most every `FRESH_SECONDS`; a hold is decided
+on the exact state under the lock, so this age never lets a revoked key spend.
+"""
+
+from time import monotonic
+from typing import Any
+
+import msgspec
+import psycopg
+from psycopg.rows import TupleRow
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from ledger.catalog.state import Catalog, fold_catalog
+from ledger.core.identifiers import PLATFORM
+from ledger.core.refusals import Refusal, Refused
+from ledger.events import CATALOG_STREAM, WORKSPACE_STREAM, decode_fact
+from ledger.store.connection import WRITER_ROLE
+from ledger.store.queries import load_queries
+from ledger.wallet.state import WalletState
+from ledger.workspace.state import WorkspaceState, fold_workspace
+
+QUERIES = load_queries("ledger.store.sql", "service.sql")
+
+FRESH_SECONDS = 1.0
+POOL_TIMEOUT_SECONDS = 2.0
+REMEMBERED_MAX = 20_000
+
+
+class LiveReader:
+    """Asynchronous reads over a small pool. Every method raises Refused(UNAVAILABLE) when the database is away."""
+
+    def __init__(self, url: str) -> None:
+        self.catalog = Catalog()
+        self._workspaces: dict[str, tuple[float, WorkspaceState]] = {}
+        self._asked_at = 0.0
+        self._pool = AsyncConnectionPool(
+            url,
+            min_size=1,
+            max_size=8,
+            open=False,
+            timeout=POOL_TIMEOUT_SECONDS,
+            reconnect_timeout=5.0,
+            kwargs={
+                "autocommit": True,
+                "application_name": "route-ledger reader",
+                "connect_timeout": 5,
+                "options": f"-c role={WRITER_ROLE} -c statement_timeout=10s",
+            },
+            check=AsyncConnectionPool.check_connection,
+        )
+        self._opened = False
+
+    async def close(self) -> None:
+        """Close the pool, if it was ever used."""
+        if self._opened:
+            await self._pool.close()
+
+    async def fetch(self, name: str, **parameters: Any) -> list[TupleRow]:
+        """Return the rows of a named query."""
+        try:
+            if not self._opened:
+                self._opened = True
+                await self._pool.open()
+            async with self._pool.connection() as connection:
+                cursor = await connection.execute(QUERIES[name], parameters)
+                return await cursor.fetchall() if cursor.description else []
+        except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
+            raise Refused(Refusal.UNAVAILABLE, "the database does not answer") from error
+
+    async def read_workspace(self, workspace_id: str) -> WorkspaceState | None:
+        """Return a workspace as it was at most `FRESH_SECONDS` ago, or None when there is none."""
+        remembered = self._workspaces.get(workspace_id)
+        if remembered is not None and monotonic() - remembered[0] < FRESH_SECONDS:
+            return remembered[1]
+        state = remembered[1] if remembered is not None else WorkspaceState(workspace_id)
+        asked_at = monotonic()
+        for _, stored in await self._news(workspace_id, WORKSPACE_STREAM, state.version):
+            event: Any = decode_fact(stored).event
+            state = fold_workspace(state, event)
+        if not state.version:
+            return None
+        if len(self._workspaces) >= REMEMBERED_MAX:
+            self._workspaces.pop(next(iter(self._workspaces)))
+        self._workspaces[workspace_id] = (asked_at, state)
+        return state
+
+    async def read_catalog(self) -> Catalog:
+        """Return the catalog as it was at most `FRESH_SECONDS` ago."""
+        if monotonic() - self._asked_at < FRESH_SECONDS:
+            return self.catalog
+        asked_at = monotonic()
+        catalog = self.catalog
+        for position, stored in await self._news(PLATFORM, CATALOG_STREAM, catalog.version):
+            event: Any = decode_fact(stored).event
+            catalog = fold_catalog(catalog, event, position)
+        if catalog.version >= self.catalog.version:
+            self.catalog = catalog
+        self._asked_at = asked_at
+        return self.catalog
+
+    async def _news(self, workspace_id: str, stream: str, version: int) -> list[TupleRow]:
+        return await self.fetch("read_stream_after", workspace_id=workspace_id, stream=stream, version=version)
+
+    def forget(self) -> None:
+        """Ask again at the next read: something was changed by this process itself."""
+        self._asked_at = 0.0
+        self._workspaces = {name: (0.0, state) for name, (_, state) in self._workspaces.items()}
+
+    async def read_wallets(self, workspace_id: str) -> tuple[int, tuple[WalletState, ...]] | None:
+        """Return a book's position and its wallets at that moment, or None when there is no such book."""
+        rows = await self.fetch("read_live_wallets", workspace_id=workspace_id)
+        if not rows:
+            return None
+        return rows[0][0], tuple(WalletState(*row[1:]) for row in rows if row[1] is not None)
+
+
+class DisplayName(msgspec.Struct, frozen=True):
+    """What people call a workspace, project or key. Erasable; never in a book."""
+
+    kind: str
+    name: str
+    display_name: str

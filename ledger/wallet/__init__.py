@@ -1,0 +1,1 @@
+"""A workspace's balance in one bucket: funds in and out, freezing, credit limit, exchange."""
