@@ -37,9 +37,11 @@ create table ledger.migration (
     applied_at timestamptz not null default clock_timestamp()
 );
 
--- One row: the key under which secrets and end users are hashed before they reach a book.
+-- One row: what this database is for (a demo is never served as production), and the key under which secrets
+-- and end users are hashed before they reach a book.
 create table ledger.installation (
     installation integer not null primary key check (installation = 1),
+    purpose      text    not null check (purpose in ('production', 'demo')),
     hash_key     bytea   not null check (length(hash_key) = 32)
 );
 

@@ -135,7 +135,7 @@ def check_of(field: str) -> Check | None:
 
 
 def check_of_type(kind: inspect.Type) -> Check | None:
-    """Return the check of a number with bounds or of a closed list, which only a decoder would else enforce."""
+    """Return the check of a number with bounds or of a closed list, which else only a decoder enforces."""
     kinds = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
     for each in kinds:
         if isinstance(each, inspect.IntType):

@@ -84,9 +84,10 @@ class Ledger:
         *,
         on_commit: Callable[[Sequence[str]], None] = ignore_commits,
         sweep_seconds: float = 1.0,
+        purpose: str = "production",
     ) -> None:
         self.url = url
-        prepare_database(url)
+        prepare_database(url, purpose)
         with connect_writer(url) as connection:
             require_durable(connection)
             row = connection.execute(QUERIES["read_hash_key"]).fetchone()

@@ -19,9 +19,8 @@ from tests.source_tree import PACKAGES, ROOT, Module, is_within, modules, packag
 # Each may import those to its right.
 PACKAGE_ORDER = ("gateway", "projections", "ledger")
 
-# From the bottom up. A module may import lower levels and its own unit; units that share a level stay apart,
-# except on the events level, whose modules are one unit. Decisions read the
-# catalog, and a request's read wallet and workspace too; none of these looks up.
+# From the bottom up. A module may import lower levels and its own unit; units that share a level stay apart.
+# The events level is one unit. Every decision reads the catalog, a request's reads wallet and workspace too.
 EVENTS_LEVEL = (
     "ledger.checks",
     "ledger.commands",
@@ -32,7 +31,7 @@ EVENTS_LEVEL = (
 )
 LEDGER_LEVELS: tuple[tuple[tuple[str, ...], ...], ...] = (
     (("ledger.core",),),
-    (("ledger.pricing",),),
+    (("ledger.pricing",), ("ledger.keys",)),
     (("ledger.catalog",),),
     (("ledger.wallet",), ("ledger.workspace",)),
     (("ledger.request",),),
@@ -47,6 +46,7 @@ LEDGER_LEVELS: tuple[tuple[tuple[str, ...], ...], ...] = (
 PURE = (
     "ledger.core",
     "ledger.pricing",
+    "ledger.keys",
     "ledger.request",
     "ledger.wallet",
     "ledger.workspace",

@@ -164,7 +164,7 @@ def correct(
 def corrected(
     command: commands.CorrectCharge, state: RequestState, situation: Situation, wallet: WalletState
 ) -> tuple[Rating | None, int, str | None]:
-    """Return the new rating, the signed difference in smallest parts, and the card that rated; or the stated."""
+    """Return the new rating if any, the signed difference, and the name of the card that rated."""
     if (command.difference is None) == (command.usage is None):
         raise Refused(
             Refusal.COMMAND_INCOMPLETE,

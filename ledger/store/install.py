@@ -37,11 +37,11 @@ def read_migrations() -> dict[int, tuple[str, str]]:
     return dict(sorted(found.items()))
 
 
-def prepare_database(url: str) -> None:
+def prepare_database(url: str, purpose: str = "production") -> None:
     """Bring a database to this version's schema: a new one by `schema.sql`, an old one by migrations.
 
-    Raises DatabaseUnusable for a server that is too old, a role that may not create roles, or a database of a
-    newer version.
+    `purpose` is `production` or `demo`, for ever. Raises DatabaseUnusable for a server that is too old, a role
+    that may not create roles, a database of a newer version or of the other purpose.
     """
     with psycopg.connect(url, autocommit=True, application_name="route-ledger install") as connection:
         if connection.info.server_version < SERVER_VERSION_MIN:
@@ -55,8 +55,18 @@ def prepare_database(url: str) -> None:
                     f"the database role may not set up the schema ({error}); let an administrator create the roles "
                     "route_ledger_writer and route_ledger_projector, grant them to it, and grant it CREATE on the database"
                 ) from error
-            connection.execute(QUERIES["insert_hash_key"], {"hash_key": secrets.token_bytes(32)})
+            installation = {"purpose": purpose, "hash_key": secrets.token_bytes(32)}
+            connection.execute(QUERIES["insert_installation"], installation)
+            require_purpose(connection, purpose)
             connection.execute(QUERIES["insert_platform_book"], {"digest": start_digest(PLATFORM)})
+
+
+def require_purpose(connection: Connection[TupleRow], purpose: str) -> None:
+    """Refuse demo data as production, and the other way round."""
+    row = connection.execute(QUERIES["read_purpose"]).fetchone()
+    if row is None or row[0] != purpose:
+        found = "nothing" if row is None else row[0]
+        raise DatabaseUnusable(f"this database was made for {found}, not for {purpose}: use another one")
 
 
 def bring_forward(connection: Connection[TupleRow]) -> None:

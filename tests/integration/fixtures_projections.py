@@ -1,7 +1,6 @@
 """Books to project: a database of its own per test, and a pen that writes through the real store."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
@@ -9,17 +8,12 @@ import psycopg
 from ledger.catalog import commands as catalog
 from ledger.core.amounts import StatedAmount
 from ledger.core.commands import Command
-from ledger.core.identifiers import PLATFORM
 from ledger.events import Recorded
 from ledger.pricing.rate_cards import ModelRates, RateCard
 from ledger.pricing.usage import Usage
 from ledger.request import commands as request
 from ledger.request.events import Estimate, Why
-from ledger.store.batch import Pending, gather
-from ledger.store.connection import connect_writer
-from ledger.store.deciding import decide_batch
-from ledger.store.reading import Caches, read_batch, read_more_budgets
-from ledger.store.writing import write_batch
+from ledger.service import Ledger
 from ledger.wallet import commands as wallet
 from ledger.workspace import commands as workspace
 
@@ -38,59 +32,42 @@ def rmb(value: str) -> StatedAmount:
     return StatedAmount(value, "CNY")
 
 
-class Pen:
-    """Posts commands through the store's own batch, one call one commit. Refusals are raised."""
-
-    def __init__(self, url: str) -> None:
-        self.connection = connect_writer(url)
-        self.caches = Caches()
-
-    def post(self, *commands: Command) -> list[Recorded]:
-        """Record the commands in one batch and return their events."""
-        pendings = [Pending(command, "system", lambda _: None) for command in commands]
-        batch = read_batch(self.connection, gather(pendings, self.caches.workspaces, datetime.now(UTC)), self.caches)
-        decided = decide_batch(batch, pendings)
-        while decided.not_loaded:
-            read_more_budgets(self.connection, batch, decided.not_loaded)
-            decided = decide_batch(batch, pendings)
-        refusals = [outcome.refused for outcome in decided.outcomes if outcome.refused is not None]
-        if refusals:
-            self.connection.execute("rollback")
-            raise refusals[0]
-        write_batch(self.connection, batch, decided)
-        self.caches.catalog = batch.catalog
-        for name, book in batch.books.items():
-            self.caches.workspaces[name] = book.workspace
-        return [outcome.recorded for outcome in decided.outcomes if outcome.recorded is not None]
-
-    def close(self) -> None:
-        """Close the connection."""
-        self.connection.close()
+def post(ledger: Ledger, *commands: Command) -> list[Recorded]:
+    """Record commands in order and return their events. The first refusal is raised."""
+    recorded = []
+    for start in range(0, len(commands), 1000):
+        for outcome in ledger.execute_many(commands[start : start + 1000], "system"):
+            if outcome.refused is not None:
+                raise outcome.refused
+            assert outcome.recorded is not None
+            recorded.append(outcome.recorded)
+    return recorded
 
 
-def publish_catalog(pen: Pen) -> None:
-    """Begin the platform's book: two buckets, a provider, three routes and an alias over all of them."""
-    pen.post(workspace.CreateWorkspace(workspace_id=PLATFORM))
-    pen.post(*(catalog.DefineBucket(bucket=name, unit=unit, scale=6) for name, unit in UNITS.items()))
-    pen.post(
+def publish_catalog(ledger: Ledger) -> None:
+    """Publish two buckets, a provider, three routes and an alias over all of them."""
+    post(ledger, *(catalog.DefineBucket(bucket=name, unit=unit, scale=6) for name, unit in UNITS.items()))
+    post(
+        ledger,
         catalog.PublishProvider(
             change_id="1", provider="openai", dialect="openai", api_base="https://api.example", cost_unit="USD", cost_scale=9
         )
     )
     for route, bucket in ROUTES.items():
         card = RateCard(f"{route}.1", route, bucket, 0, (ModelRates("*", RATES),), "test")
-        pen.post(catalog.PublishRateCard(card=card))
-        pen.post(
+        post(ledger, catalog.PublishRateCard(card=card))
+        post(
+        ledger,
             catalog.PublishRoute(
                 change_id="1", route=route, provider="openai", upstream_model="gpt-5", bucket=bucket,
                 tier="direct" if bucket == "credit" else "ordinary",
             )
         )  # fmt: skip
     targets = tuple(ROUTES)
-    pen.post(catalog.PublishModel(change_id="1", model="gpt-5", targets=targets, allow_bucket_change=True))
+    post(ledger, catalog.PublishModel(change_id="1", model="gpt-5", targets=targets, allow_bucket_change=True))
 
 
-def open_workspaces(pen: Pen, names: Iterable[str], funds: str = "1000", spend: str | None = None) -> None:
+def open_workspaces(ledger: Ledger, names: Iterable[str], funds: str = "1000", spend: str | None = None) -> None:
     """Open workspaces with a project, a key, both wallets and funds in each; `spend` limits the key by the day."""
     limits = workspace.StatedKeyLimits(
         spend=() if spend is None else (workspace.StatedSpendLimit("credit", "day", credit(spend)),),
@@ -113,8 +90,7 @@ def open_workspaces(pen: Pen, names: Iterable[str], funds: str = "1000", spend: 
                     workspace_id=name, bucket=bucket, amount=amount, source="alipay", reference=f"{bucket}-1"
                 ),
             ]
-    for start in range(0, len(commands), 2000):
-        pen.post(*commands[start : start + 2000])
+    post(ledger, *commands)
 
 
 def hold(workspace_id: str, request_id: str, amount: str = "1", route: str = "gpt-5-direct", **more: Any) -> request.RouteRequest:
@@ -138,11 +114,12 @@ def settle(workspace_id: str, request_id: str, tokens: int = 1000, route: str = 
     )  # fmt: skip
 
 
-def live_a_little(pen: Pen, name: str) -> None:
+def live_a_little(ledger: Ledger, name: str) -> None:
     """Let a workspace see every event that moves money, an open hold, a late settlement and an overrun."""
     cny = {"workspace_id": name, "bucket": "rmb"}
     cr = {"workspace_id": name, "bucket": "credit"}
-    pen.post(
+    post(
+        ledger,
         wallet.GrantFunds(**cr, grant_id="g1", amount=credit("5")),
         wallet.ReverseFunds(**cny, amount=rmb("10"), source="alipay", reference="rmb-1", reason="chargeback"),
         wallet.WithdrawFunds(**cny, amount=rmb("3"), source="alipay", reference="out-1"),

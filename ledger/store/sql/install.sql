@@ -13,9 +13,12 @@ select migration from ledger.migration order by migration
 -- name: note_migration
 insert into ledger.migration (migration, name) values (%(migration)s, %(name)s)
 
--- name: insert_hash_key
-insert into ledger.installation (installation, hash_key) values (1, %(hash_key)s)
+-- name: insert_installation
+insert into ledger.installation (installation, purpose, hash_key) values (1, %(purpose)s, %(hash_key)s)
 on conflict (installation) do nothing
+
+-- name: read_purpose
+select purpose from ledger.installation
 
 -- name: insert_platform_book
 insert into ledger.book (workspace_id, digest) values ('platform', %(digest)s)

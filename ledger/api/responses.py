@@ -1,0 +1,78 @@
+"""Answers of ready bytes, and the headers that every answer carries.
+
+Posts are many, so their answers go to the server as they are; the framework's own response classes encode and
+look up what is known here before.
+"""
+
+import os
+import re
+from typing import Any
+
+from litestar import Request
+from litestar.types import HTTPResponseBodyEvent, HTTPResponseStartEvent, Message, Receive, Scope, Send
+
+AnyRequest = Request[Any, Any, Any]
+Headers = tuple[tuple[bytes, bytes], ...]
+
+JSON = b"application/json"
+REQUEST_ID_PATTERN = re.compile(rb"[A-Za-z0-9._:-]{1,128}\Z")
+SECURITY_HEADERS: Headers = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+)
+REVALIDATE: Headers = ((b"cache-control", b"private, no-cache"),)
+
+
+class ReadyResponse:
+    """A status, headers and a body, sent as they are."""
+
+    __slots__ = ("body", "headers", "media_type", "status")
+
+    def __init__(self, status: int, body: bytes, headers: Headers = (), media_type: bytes = JSON) -> None:
+        self.status = status
+        self.body = body
+        self.headers = headers
+        self.media_type = media_type
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the answer: to a HEAD and with 204 or 304 without its body."""
+        headers = list(self.headers)
+        if self.status not in {204, 304}:
+            headers += ((b"content-type", self.media_type), (b"content-length", b"%d" % len(self.body)))
+        start: HTTPResponseStartEvent = {
+            "type": "http.response.start",
+            "status": self.status,
+            "headers": headers,
+        }
+        body = b"" if scope["method"] == "HEAD" else self.body  # type: ignore[typeddict-item]
+        content: HTTPResponseBodyEvent = {"type": "http.response.body", "body": body, "more_body": False}
+        await send(start)
+        await send(content)
+
+
+def request_id_of(scope: Scope) -> str:
+    """Return the id of a request: the caller's own where it is well formed, else a new one. Always the same one."""
+    state = scope["state"]
+    known = state.get("request_id")
+    if known is not None:
+        return str(known)
+    request_id = ""
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and REQUEST_ID_PATTERN.match(value):
+            request_id = value.decode()
+            break
+    if not request_id:
+        request_id = os.urandom(12).hex()
+    state["request_id"] = request_id
+    return request_id
+
+
+async def finish_headers(message: Message, scope: Scope) -> None:
+    """Add the headers that every answer has, those of 404, 405 and 500 too: middleware does not run for them."""
+    if message["type"] == "http.response.start":
+        message["headers"] = [
+            *message.get("headers", ()),
+            (b"x-request-id", request_id_of(scope).encode()),
+            *SECURITY_HEADERS,
+        ]

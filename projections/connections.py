@@ -1,0 +1,48 @@
+"""Connections of the read side: as the projector, who reads the books and writes only what can be rebuilt."""
+
+from collections.abc import Mapping
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg import Connection, Cursor
+from psycopg.rows import TupleRow
+
+__all__ = ["connect_projector", "run"]
+
+PROJECTOR_ROLE = "route_ledger_projector"
+
+SESSION_SETTINGS = {
+    # A commit that a crash takes back takes the position back too, and is then made again from the books.
+    "synchronous_commit": "off",
+    "lock_timeout": "5s",
+    "idle_in_transaction_session_timeout": "60s",
+    # Rows are always known by key; the statistics of an empty or bursting table would say to scan it.
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "plan_cache_mode": "force_generic_plan",
+    "jit": "off",
+}
+
+
+def connect_projector(
+    url: str, purpose: str, settings: Mapping[str, str] = SESSION_SETTINGS
+) -> Connection[TupleRow]:
+    """Return an autocommit connection as the projector. Raises psycopg.OperationalError when it cannot."""
+    stated = " ".join(f"-c {name}={value}" for name, value in settings.items())
+    connection = psycopg.connect(
+        url,
+        autocommit=True,
+        connect_timeout=5,
+        application_name=f"route-ledger {purpose}",
+        options=f"-c role={PROJECTOR_ROLE} {stated}",
+        prepare_threshold=0,
+    )
+    connection.prepared_max = 200
+    return connection
+
+
+def run(
+    connection: Connection[TupleRow], query: LiteralString, parameters: tuple[Any, ...] = ()
+) -> Cursor[TupleRow]:
+    """Send one statement, prepared, with binary results."""
+    return connection.execute(query, parameters or None, prepare=True, binary=True)

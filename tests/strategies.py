@@ -1,0 +1,125 @@
+"""
+Everything random that the tests draw from, and how many examples are drawn.
+
+HYPOTHESIS_PROFILE chooses `default` (seconds), `ci` or `thorough` (minutes).
+"""
+
+import os
+import types
+from typing import Any, Literal, Union, get_args, get_origin
+
+import msgspec
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+
+from ledger.core.amounts import AMOUNT_MINOR_MAX, Amount, Unit
+from ledger.core.rounding import Rounding
+from ledger.events import EVENT_TYPES
+from ledger.pricing.rate_cards import ModelRates, RateCard
+from ledger.pricing.usage import INPUT_PARTS, OUTPUT_PARTS, PARTS, Usage
+
+TOO_SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
+settings.register_profile("default", max_examples=60, deadline=None, suppress_health_check=TOO_SLOW)
+settings.register_profile("ci", max_examples=200, deadline=None, suppress_health_check=TOO_SLOW)
+settings.register_profile("thorough", max_examples=2000, deadline=None, suppress_health_check=TOO_SLOW)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+scales = st.integers(0, 9)
+unit_codes = st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ", min_size=2, max_size=24)
+units = st.builds(Unit, unit_codes, scales)
+minors = st.integers(-AMOUNT_MINOR_MAX, AMOUNT_MINOR_MAX) | st.integers(-2000, 2000)
+roundings = st.sampled_from(Rounding)
+any_text = st.text(st.characters(), max_size=40)
+
+hostile_texts = st.sampled_from(
+    (
+        "", " ", "\0", "a\0b", "a\n", "\n", "\x1b[2J", "\x7f", "\x85", "\ud800", "x\udfff", "\u2028", "\u202e",
+        "\uffff", "a" * 501, "é" * 300, "x" * 100_000, "../../etc/passwd", "a/b", "@wallet/credit", "1e5", "NaN",
+        "Infinity", "-1", "0", "１２", "٣", "1.", ".5", "+1", "01", "1_000", "0x10", "9" * 20, "1" + "0" * 30,
+        "0." + "1" * 10, "null", "'; drop table ledger.event; --", "🧾", "　",
+    )
+)  # fmt: skip
+hostile_numbers = st.sampled_from(
+    (-1, 0, 1, 2**31, 2**53 + 1, 2**63 - 1, 2**63, 2**64, 10**30, -(2**63), -(10**30))
+)
+
+
+@st.composite
+def rate_texts(draw: st.DrawFn, whole_max: int = 10**12 - 1) -> str:
+    """Draw a rate as decimal text, up to twelve digits on each side of the point."""
+    whole = draw(st.integers(0, 20) | st.integers(0, whole_max))
+    fraction = draw(st.text("0123456789", max_size=12))
+    return f"{whole}.{fraction}" if fraction else str(whole)
+
+
+@st.composite
+def usages(draw: st.DrawFn, tokens_max: int = 10**7) -> Usage:
+    """Draw a usage whose parts sum to its totals."""
+    counts = st.integers(0, 5) | st.integers(0, tokens_max)
+    parts = draw(st.dictionaries(st.sampled_from(PARTS), counts))
+    sums = [sum(parts.get(part, 0) for part in group) for group in (INPUT_PARTS, OUTPUT_PARTS)]
+    return Usage(*sums, parts)
+
+
+@st.composite
+def model_rates(draw: st.DrawFn, pattern: str = "*") -> ModelRates:
+    """Draw rates for some parts, with list rates for some of those."""
+    rates = draw(st.dictionaries(st.sampled_from(PARTS), rate_texts(9999), min_size=1))
+    listed = draw(st.lists(st.sampled_from(sorted(rates)), unique=True))
+    return ModelRates(pattern, rates, {part: draw(rate_texts(9999)) for part in listed})
+
+
+@st.composite
+def rate_cards(draw: st.DrawFn) -> RateCard:
+    """Draw a card with rates for two families of models."""
+    models = (draw(model_rates("gpt-5*")), draw(model_rates("o*-mini")))
+    return RateCard("card", "route", "credit", 0, models, "drawn", draw(roundings))
+
+
+pattern_texts = st.text("ab*.-", min_size=1, max_size=8)
+model_texts = st.text("ab.-", max_size=10)
+
+NAMES = {
+    "bucket": ("credit", "rmb"), "from_bucket": ("credit", "rmb"), "to_bucket": ("credit", "rmb", "points"),
+    "cause": ("failed", "cancelled", "expired"),
+}  # fmt: skip
+"""Fields of events whose texts mean something to a fold or a posting rule."""
+SIGNED = {("AdjustmentPosted", "amount_minor"), ("ChargeCorrected", "difference_minor")}
+
+
+def field_values(kind: Any, owner: str, name: str) -> st.SearchStrategy[Any]:
+    """Return a strategy for one field of an event, by its type and name."""
+    origin = get_origin(kind)
+    if kind is int:
+        low = -AMOUNT_MINOR_MAX if (owner, name) in SIGNED else 0
+        return st.integers(low, AMOUNT_MINOR_MAX) | st.integers(max(low, -9), 9)
+    if kind is str:
+        return st.sampled_from(NAMES.get(name, ("alpha", "beta.2", "gamma")))
+    if kind is bool:
+        return st.booleans()
+    if kind is Amount:
+        return st.builds(Amount, st.integers(0, AMOUNT_MINOR_MAX), unit_codes)
+    if kind is Usage:
+        return usages()
+    if kind is RateCard:
+        return rate_cards()
+    if origin in (Union, types.UnionType):
+        return st.one_of([field_values(each, owner, name) for each in get_args(kind)])
+    if kind is type(None):
+        return st.none()
+    if origin is tuple:
+        return st.lists(field_values(get_args(kind)[0], owner, name), max_size=3).map(tuple)
+    if origin is Literal:
+        return st.sampled_from(get_args(kind))
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return structs(kind)
+    raise TypeError(f"no strategy for {owner}.{name}: {kind}")
+
+
+def structs(kind: type[msgspec.Struct]) -> st.SearchStrategy[Any]:
+    """Return a strategy for a struct, field by field."""
+    fields = msgspec.structs.fields(kind)
+    return st.builds(kind, **{field.name: field_values(field.type, kind.__name__, field.name) for field in fields})
+
+
+events = st.one_of([structs(kind) for kind in EVENT_TYPES])
