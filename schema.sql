@@ -161,6 +161,15 @@ create table ledger.display_name (
     constraint display_name_pk primary key (workspace_id, kind, name)
 );
 
+-- How far an application that follows a book through the `eventsourcing` library has come. Followers of this
+-- project keep theirs in projections.progress, in the transaction that writes their rows.
+create table ledger.tracking (
+    workspace_id     text collate "C" not null,
+    application_name text collate "C" not null check (length(application_name) between 1 and 200),
+    notification_id  bigint not null check (notification_id >= 0),
+    constraint tracking_pk primary key (workspace_id, application_name)
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
+
 -- A batch found its book moved, or moved twice: it is rolled back and decided again.
 create function ledger.require_rows(moved bigint, expected bigint) returns void language plpgsql as $$
 begin
@@ -179,6 +188,7 @@ grant update (held_minor, expires_at, state) on ledger.hold to route_ledger_writ
 grant delete on ledger.hold to route_ledger_writer;
 grant update (held_minor, charged_minor) on ledger.budget to route_ledger_writer;
 grant insert, update, delete on ledger.display_name to route_ledger_writer;
+grant insert, update (notification_id) on ledger.tracking to route_ledger_writer;
 revoke select on ledger.installation from route_ledger_projector;
 
 -- The read side ----------------------------------------------------------------------------------------------

@@ -12,7 +12,6 @@ from types import TracebackType
 from typing import Self
 
 import msgspec
-import psycopg
 
 from ledger.catalog.commands import CatalogCommand
 from ledger.catalog.state import Catalog
@@ -92,7 +91,9 @@ class Ledger:
             require_durable(connection)
             row = connection.execute(QUERIES["read_hash_key"]).fetchone()
         if row is None:
-            raise Refused(Refusal.UNAVAILABLE, "the database has no hash key: it was not installed by Route Ledger")
+            raise Refused(
+                Refusal.UNAVAILABLE, "the database has no hash key: it was not installed by Route Ledger"
+            )
         self._hash_key = bytes(row[0])
         self._queue = CommandQueue()
         self._writer = Writer(url, self._queue, on_commit)
@@ -242,7 +243,9 @@ class Ledger:
         rows = await self._reader.fetch("read_display_names", workspace_id=workspace_id)
         return [DisplayName(*row) for row in rows]
 
-    async def set_display_name(self, workspace_id: str, kind: str, name: str, display_name: str | None) -> None:
+    async def set_display_name(
+        self, workspace_id: str, kind: str, name: str, display_name: str | None
+    ) -> None:
         """Name a `workspace`, `project` or `api_key` for people, or erase its name with None."""
         if display_name is None:
             await self._reader.fetch("erase_display_name", workspace_id=workspace_id, kind=kind, name=name)
@@ -254,10 +257,7 @@ class Ledger:
 
     async def ping(self) -> None:
         """Raise Refused(UNAVAILABLE) when the database does not answer within two seconds."""
-        try:
-            await asyncio.wait_for(self._reader.fetch("ping"), 2.0)
-        except (TimeoutError, psycopg.Error) as error:
-            raise Refused(Refusal.UNAVAILABLE, "the database does not answer") from error
+        await self._reader.ping()
 
 
 def admit(
@@ -289,4 +289,6 @@ def merge(outcomes: list[Outcome | None], pendings: list[Pending]) -> list[Outco
 def issued(command: IssueApiKey, secret: str, outcome: Outcome) -> IssuedKey:
     """Return the token with the outcome, unless the key was refused or issued before."""
     is_new = outcome.recorded is not None and not outcome.repeated
-    return IssuedKey(outcome, make_token(command.workspace_id, command.api_key_id, secret) if is_new else None)
+    return IssuedKey(
+        outcome, make_token(command.workspace_id, command.api_key_id, secret) if is_new else None
+    )

@@ -6,6 +6,7 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg import Connection, Cursor
 from psycopg.rows import TupleRow
+from psycopg.types.numeric import Int8BinaryDumper
 
 __all__ = ["connect_projector", "run"]
 
@@ -37,6 +38,8 @@ def connect_projector(
         options=f"-c role={PROJECTOR_ROLE} {stated}",
         prepare_threshold=0,
     )
+    # Always the same width, whatever the largest number of a list: else one statement has many plans.
+    connection.adapters.register_dumper(int, Int8BinaryDumper)
     connection.prepared_max = 200
     return connection
 

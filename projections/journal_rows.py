@@ -1,6 +1,7 @@
 """The journal in the database: how a page of events becomes rows, a few array statements for any number of books."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterator, Sequence
+from decimal import Decimal
 from typing import Any
 
 from psycopg import Connection
@@ -8,10 +9,17 @@ from psycopg.rows import TupleRow
 
 from ledger.store.queries import load_queries
 from projections.connections import run
+from projections.copying import copy_rows, encode_entries, encode_legs
 from projections.following import Advance, Page, apply_page
 from projections.journal import JOURNAL, JournalBook, JournalWallet
 
-__all__ = ["Journal"]
+__all__ = ["Journal", "turnover_rows", "wallet_rows"]
+
+WalletRow = tuple[str, int, str, str, int, int]
+"""Workspace, generation, bucket, unit, scale, credit limit."""
+
+TurnoverRow = tuple[str, int, str, str, Decimal, Decimal]
+"""Workspace, generation, bucket, account, debit, credit."""
 
 QUERIES = load_queries("projections.sql", "journal.sql")
 
@@ -39,21 +47,32 @@ def read_books(
     return books
 
 
-def write_books(connection: Connection[TupleRow], books: Iterable[JournalBook]) -> None:
+def write_books(connection: Connection[TupleRow], books: Collection[JournalBook]) -> None:
     """Write what the books gathered. Accounts come before the legs that refer to them."""
-    wallets = [(book.workspace_id, wallet) for book in books for wallet in book.changed.values()]
-    turnovers = [
-        (book.workspace_id, bucket, account, *turnover)
-        for book in books
-        for (bucket, account), turnover in book.turnovers.items()
-    ]
-    entries = [entry for book in books for entry in book.entries]
-    legs = [leg for book in books for leg in book.legs]
-    with connection.pipeline():
-        if wallets:
-            run(connection, QUERIES["write_wallets"], wallet_columns(wallets, next(iter(books)).generation))
-        if turnovers:
-            generation = entries[0][1]
-            run(connection, QUERIES["move_accounts"], (generation, *columns(turnovers)))
-            run(connection, QUERIES["insert_entries"], columns(entries))
-            run(connection, QUERIES["insert_legs"], columns(legs))
+    wallets: list[WalletRow] = [row for book in books for row in wallet_rows(book)]
+    turnovers: list[TurnoverRow] = [row for book in books for row in turnover_rows(book)]
+    for name, rows in (("write_wallets", wallets), ("move_accounts", turnovers)):
+        if rows:
+            run(connection, QUERIES[name], columns(rows))
+    if turnovers:
+        entries = b"".join([encode_entries(book.entries) for book in books])
+        copy_rows(connection, "copy_entries", "entry", entries)
+        legs = b"".join([encode_legs(book.legs) for book in books])
+        copy_rows(connection, "copy_legs", "leg", legs)
+
+
+def wallet_rows(book: JournalBook) -> Iterator[WalletRow]:
+    """Yield the rows of the wallets that were opened or have a new credit limit."""
+    for wallet in book.changed.values():
+        yield book.workspace_id, book.generation, wallet.bucket, wallet.unit, wallet.scale, wallet.credit_limit_minor
+
+
+def turnover_rows(book: JournalBook) -> Iterator[TurnoverRow]:
+    """Yield what each account moved. Decimal, because a sum of legs need not fit a bigint."""
+    for (bucket, account), (debit, credit) in book.turnovers.items():
+        yield book.workspace_id, book.generation, bucket, account, Decimal(debit), Decimal(credit)
+
+
+def columns(rows: Sequence[tuple[Any, ...]]) -> tuple[list[Any], ...]:
+    """Return rows as one list per column."""
+    return tuple(map(list, zip(*rows, strict=True)))

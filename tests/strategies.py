@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from ledger.core.amounts import AMOUNT_MINOR_MAX, Amount, Unit
 from ledger.core.rounding import Rounding
-from ledger.events import EVENT_TYPES
 from ledger.pricing.rate_cards import ModelRates, RateCard
 from ledger.pricing.usage import INPUT_PARTS, OUTPUT_PARTS, PARTS, Usage
 
@@ -122,4 +121,9 @@ def structs(kind: type[msgspec.Struct]) -> st.SearchStrategy[Any]:
     return st.builds(kind, **{field.name: field_values(field.type, kind.__name__, field.name) for field in fields})
 
 
-events = st.one_of([structs(kind) for kind in EVENT_TYPES])
+def event_of(kind: type[msgspec.Struct]) -> st.SearchStrategy[Any]:
+    """Return a strategy for events of one type; an exchange is between two buckets."""
+    events = structs(kind)
+    if kind.__name__ == "BucketExchanged":
+        return events.filter(lambda event: event.from_bucket != event.to_bucket)
+    return events

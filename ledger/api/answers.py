@@ -96,11 +96,12 @@ def event_of(recorded: Recorded) -> msgspec.Raw:
     return _stored_decoder.decode(recorded.state).event
 
 
-def without_secret(event: msgspec.Raw) -> msgspec.Raw:
-    """Return an event that issues a key without the hash of its secret, which is nobody's business outside."""
-    fields = _fields_decoder.decode(event)
-    fields.pop("secret_hash", None)
-    return msgspec.Raw(_encoder.encode(fields))
+def key_answer(answer: CommandAnswer, token: str | None) -> KeyAnswer:
+    """Return the answer to an issued key: with its token, without the hash of its secret."""
+    event = _fields_decoder.decode(answer.event)
+    event.pop("secret_hash", None)
+    fields = {name: getattr(answer, name) for name in answer.__struct_fields__}
+    return KeyAnswer(**fields | {"event": msgspec.Raw(_encoder.encode(event)), "token": token})
 
 
 @lru_cache(maxsize=64)

@@ -58,6 +58,11 @@ class CommandRoute(msgspec.Struct, frozen=True, dict=True):
         """The fields that the path fills."""
         return tuple(_PLACEHOLDER.findall(self.path))
 
+    @property
+    def typed_path(self) -> str:
+        """The path as the framework writes it, with the type of each placeholder."""
+        return _PLACEHOLDER.sub(r"{\1:str}", self.path)
+
 
 def _wallet(command: type[Command], name: str, scope: str, key_field: str = "") -> CommandRoute:
     return CommandRoute(command, f"/wallets/{{workspace_id}}/{{bucket}}{name}", scope, key_field)

@@ -3,6 +3,7 @@
 from ledger.api.answers import CommandAnswer, event_of, has_money, instant, read_money, state_money
 from ledger.api.metrics import ApiMetrics
 from ledger.core.amounts import StatedAmount, Unit
+from ledger.core.refusals import Refusal, Refused
 from ledger.events import Recorded
 from ledger.service import Ledger
 
@@ -47,7 +48,10 @@ class ApiContext:
 
         The catalog may be a second old; the wallet that an event has just moved is not.
         """
-        self._units = dict((await self.ledger.catalog()).units)
-        live = await self.ledger.live_wallets(workspace_id)
+        try:
+            self._units |= (await self.ledger.catalog()).units
+            live = await self.ledger.live_wallets(workspace_id)
+        except Refused as refused:
+            raise Refused(Refusal.OUTCOME_UNKNOWN, "recorded, but the answer could not be made: repeat") from refused
         if live is not None:
             self._units |= {wallet.unit: wallet.measure for wallet in live.wallets}

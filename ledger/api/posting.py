@@ -1,18 +1,16 @@
 """Posts of single commands: one handler per row of the command table, all made by one factory."""
 
-import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from time import perf_counter
 from typing import Any
 
-import msgspec
 from litestar import Request, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 from msgspec.structs import force_setattr
 
 from ledger.api.access import requires
-from ledger.api.answers import CommandAnswer, KeyAnswer, encode, without_secret
+from ledger.api.answers import CommandAnswer, encode, key_answer
 from ledger.api.command_table import COMMAND_ROUTES, CommandRoute, NewApiKey
 from ledger.api.context import ApiContext
 from ledger.api.decoding import BodyDecoder, read_body, require_unique_keys
@@ -24,12 +22,12 @@ from ledger.core.commands import Command
 from ledger.core.identifiers import IDENTIFIER_PATTERN
 from ledger.core.refusals import Refusal, Refused
 from ledger.request.commands import RouteRequest
-from ledger.service import Outcome, Principal
+from ledger.service import Ledger, Outcome, Principal
 from ledger.workspace.commands import IssueApiKey
 
 END_USER_LENGTH_MAX = 256
 REPLAYED: Headers = ((b"idempotent-replayed", b"true"),)
-IDEMPOTENCY_KEY_PATTERN = re.compile(rb'(?:"(?P<quoted>[^"]*)"|(?P<bare>[^"]*))\Z')
+INSTANTS = ("effective_at", "valid_until")
 
 
 def create_post_handlers(context: ApiContext) -> list[HTTPRouteHandler]:
@@ -50,8 +48,7 @@ def create_post_handler(route: CommandRoute, context: ApiContext) -> HTTPRouteHa
         timer.observe(perf_counter() - started)
         return response
 
-    path = re.sub(r"{(\w+)}", r"{\1:str}", route.path)
-    return post(path, name=route.kind, opt=requires(route.scope))(handle)
+    return post(route.typed_path, name=route.kind, opt=requires(route.scope))(handle)
 
 
 async def read_command(
@@ -67,7 +64,7 @@ async def read_command(
         fill(command, field, ids[field], "the path")
     if route.key_field:
         fill(command, route.key_field, idempotency_key(headers), "the Idempotency-Key")
-    finish_command(command, context)
+    finish_command(command, context.ledger)
     return command
 
 
@@ -76,10 +73,83 @@ def fill(command: Command, field: str, value: str, source: str) -> None:
 
     The command is frozen for everybody else: it was decoded a moment ago and nobody has seen it.
     """
-    stated = getattr(command, field)
-    default = command.__struct_defaults__[command.__struct_fields__.index(field)] if stated else ""
-    if stated and stated not in (value, default):
+    if getattr(command, field) not in ("", value):
         raise HttpRefused(
             HttpRefusal.ID_CONTRADICTS_PATH, f"{field} is not the one of {source}", field=field, expected=value[:128]
         )
     force_setattr(command, field, value)
+
+
+def idempotency_key(headers: Mapping[bytes, bytes]) -> str:
+    """Return the Idempotency-Key, which may stand in quotes, else refuse."""
+    value = headers.get(b"idempotency-key", b"").decode("latin-1")
+    if len(value) >= 2 and value[0] == value[-1] == '"':
+        value = value[1:-1]
+    if not IDENTIFIER_PATTERN.match(value):
+        raise HttpRefused(
+            HttpRefusal.IDEMPOTENCY_KEY_REQUIRED,
+            "this post needs an Idempotency-Key of 1 to 128 letters, digits and . _ : -",
+            field="Idempotency-Key",
+        )
+    return value
+
+
+def finish_command(command: Command, ledger: Ledger, place: str = "") -> None:
+    """Refuse instants without a time zone, and replace the end user's own id by its keyed hash."""
+    for field in INSTANTS:
+        stated = getattr(command, field)
+        if stated is not None and stated.tzinfo is None:
+            raise HttpRefused(
+                HttpRefusal.FIELD_INVALID, f"{place}{field}: an instant needs a time zone, such as Z", field=place + field
+            )
+    if isinstance(command, RouteRequest) and command.end_user is not None:
+        end_user = command.end_user
+        if not end_user.isprintable() or not 0 < len(end_user) <= END_USER_LENGTH_MAX:
+            raise Refused(
+                Refusal.TEXT_INVALID,
+                f"{place}end_user must be 1 to {END_USER_LENGTH_MAX} characters and none a control character",
+                field=place + "end_user",
+            )
+        force_setattr(command, "end_user", ledger.hash_end_user(command.workspace_id, end_user))
+
+
+async def execute_command(context: ApiContext, command: Command, request: AnyRequest, timer: Timer) -> ReadyResponse:
+    """Execute a command and return the answer to its post."""
+    principal: Principal = request.scope["user"]
+    outcome = await context.ledger.execute_async(command, principal.api_key_id)
+    if outcome.recorded is None:
+        return answer_refused(context, outcome, request, timer)
+    (timer.repeated if outcome.repeated else timer.recorded)()
+    answer = await context.answer(outcome.recorded, outcome.repeated)
+    return recorded_response(answer)
+
+
+async def issue_key(context: ApiContext, command: Command, request: AnyRequest, timer: Timer) -> ReadyResponse:
+    """Issue a key and return the answer with its token."""
+    if not isinstance(command, NewApiKey):
+        raise TypeError(f"{type(command).__name__} issues no key")
+    principal: Principal = request.scope["user"]
+    issued = await context.ledger.issue_key_async(command.to_command(), principal.api_key_id)
+    outcome = issued.outcome
+    if outcome.recorded is None:
+        return answer_refused(context, outcome, request, timer)
+    (timer.repeated if outcome.repeated else timer.recorded)()
+    answer = await context.answer(outcome.recorded, outcome.repeated)
+    return recorded_response(key_answer(answer, issued.token))
+
+
+def answer_refused(context: ApiContext, outcome: Outcome, request: AnyRequest, timer: Timer) -> ReadyResponse:
+    """Return the problem that a refused command is answered with."""
+    refused = outcome.refused
+    if refused is None:
+        raise TypeError("an outcome is either recorded or refused")
+    timer.refused()
+    context.metrics.refused(refused.code)
+    return problem_response(refused, request_id_of(request.scope))
+
+
+def recorded_response(answer: CommandAnswer) -> ReadyResponse:
+    """Return 201 for what is new, 200 for a repeat."""
+    if answer.repeated:
+        return ReadyResponse(200, encode(answer), REPLAYED)
+    return ReadyResponse(201, encode(answer))

@@ -4,11 +4,11 @@ A problem's `type` is stable per refusal: `/problems/<code with dashes>`, a path
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
-from litestar import Request, Response
+from litestar import Response
 from litestar.exceptions import HTTPException
 
 from ledger.api.refusal_table import MEANINGS, RETRY_AFTER_SECONDS, Code, HttpRefusal, is_transient
@@ -30,6 +30,8 @@ HTTP_CODES: dict[int, HttpRefusal] = {
     415: HttpRefusal.CONTENT_TYPE_UNSUPPORTED,
 }
 """Statuses that the framework answers by itself."""
+
+Answer = Response[bytes]
 
 logger = logging.getLogger("ledger.api")
 _encoder = msgspec.json.Encoder()
@@ -95,41 +97,43 @@ def problem_response(refused: Refused | HttpRefused, request_id: str) -> ReadyRe
     return ReadyResponse(problem["status"], body, headers_of(refused.code), PROBLEM_JSON.encode())
 
 
-def answer_refusal(request: AnyRequest, refused: Refused | HttpRefused) -> Response[bytes]:
-    """Answer a refusal that was raised, as the framework wants it answered."""
-    problem = problem_of(refused.code, refused.detail, refused.facts, request_id_of(request.scope))
-    return problem_of_framework(problem, {name.decode(): value.decode() for name, value in headers_of(refused.code)})
+def exception_handlers(count: Callable[[Code], None]) -> dict[Any, Any]:
+    """Return what answers exceptions of the whole application; each problem is counted.
+
+    A part with another dialect of errors overrides them on its own router.
+    """
+
+    def answer(request: AnyRequest, code: Code, detail: str, facts: Mapping[str, Any], headers: Headers) -> Answer:
+        count(code)
+        problem = problem_of(code, detail, facts, request_id_of(request.scope))
+        texts = {name.decode(): value.decode() for name, value in (*headers_of(code), *headers)}
+        body = _encoder.encode(problem)
+        return Response(body, status_code=problem["status"], media_type=PROBLEM_JSON, headers=texts)
+
+    def answer_refused(request: AnyRequest, refused: Refused | HttpRefused) -> Answer:
+        return answer(request, refused.code, refused.detail, refused.facts, ())
+
+    def answer_http_exception(request: AnyRequest, exception: HTTPException) -> Answer:
+        # The framework refuses by itself: 404, 405, a bad Host header. Its own words are left out.
+        code = code_of_status(exception.status_code)
+        allow = (exception.headers or {}).get("allow")
+        headers: Headers = () if allow is None else ((b"allow", allow.encode()),)
+        return answer(request, code, MEANINGS[code].meaning, {}, headers)
+
+    def answer_defect(request: AnyRequest, exception: Exception) -> Answer:
+        # The log says what it was; the caller learns only where to ask.
+        logger.error("request %s failed", request_id_of(request.scope), exc_info=exception)
+        code = HttpRefusal.INTERNAL_ERROR
+        return answer(request, code, MEANINGS[code].meaning, {}, ())
+
+    return {
+        Refused: answer_refused,
+        HttpRefused: answer_refused,
+        HTTPException: answer_http_exception,
+        Exception: answer_defect,
+    }
 
 
-def answer_http_exception(request: AnyRequest, exception: HTTPException) -> Response[bytes]:
-    """Answer what the framework refuses by itself (404, 405, a bad Host header) without its own words."""
-    code = HTTP_CODES.get(exception.status_code)
-    if code is None:
-        code = HttpRefusal.INTERNAL_ERROR if exception.status_code >= 500 else HttpRefusal.BODY_MALFORMED
-    problem = problem_of(code, MEANINGS[code].meaning, {}, request_id_of(request.scope))
-    allow = (exception.headers or {}).get("allow")
-    return problem_of_framework(problem, {} if allow is None else {"allow": allow})
-
-
-def answer_unexpected(request: AnyRequest, exception: Exception) -> Response[bytes]:
-    """Answer a defect: the log says what it was, the caller learns only where to ask."""
-    request_id = request_id_of(request.scope)
-    logger.error("request %s failed", request_id, exc_info=exception)
-    code = HttpRefusal.INTERNAL_ERROR
-    return problem_of_framework(problem_of(code, MEANINGS[code].meaning, {}, request_id), {})
-
-
-def problem_of_framework(problem: dict[str, Any], headers: dict[str, str]) -> Response[bytes]:
-    """Return a problem as the framework's own kind of response."""
-    return Response(
-        _encoder.encode(problem), status_code=problem["status"], media_type=PROBLEM_JSON, headers=headers
-    )
-
-
-EXCEPTION_HANDLERS: dict[Any, Any] = {
-    Refused: answer_refusal,
-    HttpRefused: answer_refusal,
-    HTTPException: answer_http_exception,
-    Exception: answer_unexpected,
-}
-"""For the application as a whole. A part with another dialect of errors overrides them on its own router."""
+def code_of_status(status: int) -> HttpRefusal:
+    """Return the refusal that stands for a status of the framework's own."""
+    return HTTP_CODES.get(status) or (HttpRefusal.INTERNAL_ERROR if status >= 500 else HttpRefusal.BODY_MALFORMED)

@@ -94,7 +94,9 @@ class Wanted:
         if command.effective_at is not None:
             instants.add(to_microseconds(command.effective_at))
         for instant in instants:
-            for budget in budgets_at(workspace, command.project_id, command.api_key_id, command.bucket, instant):
+            for budget in budgets_at(
+                workspace, command.project_id, command.api_key_id, command.bucket, instant
+            ):
                 self.budgets[command.workspace_id, budget] = None
 
 

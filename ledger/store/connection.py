@@ -5,6 +5,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from ledger.core.refusals import Refusal, Refused
+from ledger.store.arrays import BinaryArray, BinaryArrayDumper
 
 WRITER_ROLE = "route_ledger_writer"
 
@@ -38,6 +39,7 @@ def connect_writer(url: str) -> Connection[TupleRow]:
         prepare_threshold=0,
     )
     connection.prepared_max = 200
+    connection.adapters.register_dumper(BinaryArray, BinaryArrayDumper)
     return connection
 
 
@@ -47,5 +49,7 @@ def require_durable(connection: Connection[TupleRow]) -> None:
         row = connection.execute("select current_setting(%s)", (setting,)).fetchone()
         if row is None or row[0] != "on":
             raise Refused(
-                Refusal.UNAVAILABLE, f"the database has {setting} off: a committed event could be lost", setting=setting
+                Refusal.UNAVAILABLE,
+                f"the database has {setting} off: a committed event could be lost",
+                setting=setting,
             )

@@ -13,8 +13,8 @@ from psycopg.rows import TupleRow
 
 from ledger.core.identifiers import PLATFORM
 from ledger.store.chain import start_digest
-from ledger.store.resources import read_schema
 from ledger.store.queries import load_queries
+from ledger.store.resources import read_schema
 
 QUERIES = load_queries("ledger.store.sql", "install.sql")
 MIGRATION_PATTERN = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql\Z")
@@ -61,6 +61,18 @@ def prepare_database(url: str, purpose: str = "production") -> None:
             connection.execute(QUERIES["insert_platform_book"], {"digest": start_digest(PLATFORM)})
 
 
+def read_purpose(url: str) -> str:
+    """Return what an existing database was made for: `production` or `demo`. A new one is for production."""
+    with psycopg.connect(url, autocommit=True, application_name="route-ledger install") as connection:
+        exists = connection.execute(QUERIES["schema_exists"]).fetchone()
+        row = (
+            connection.execute(QUERIES["read_purpose"]).fetchone()
+            if exists is not None and exists[0]
+            else None
+        )
+    return "production" if row is None else str(row[0])
+
+
 def require_purpose(connection: Connection[TupleRow], purpose: str) -> None:
     """Refuse demo data as production, and the other way round."""
     row = connection.execute(QUERIES["read_purpose"]).fetchone()
@@ -81,7 +93,9 @@ def bring_forward(connection: Connection[TupleRow]) -> None:
     applied = {row[0] for row in connection.execute(QUERIES["read_migrations"]).fetchall()}
     unknown = applied - migrations.keys()
     if unknown:
-        raise DatabaseUnusable(f"the database is newer than this version: migrations {sorted(unknown)} are not known here")
+        raise DatabaseUnusable(
+            f"the database is newer than this version: migrations {sorted(unknown)} are not known here"
+        )
     for number, (name, script) in migrations.items():
         if number not in applied:
             run_script(connection, script)

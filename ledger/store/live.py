@@ -4,6 +4,7 @@ Workspaces and the catalog are remembered, and asked for news at most every `FRE
 on the exact state under the lock, so this age never lets a revoked key spend.
 """
 
+import asyncio
 from time import monotonic
 from typing import Any
 
@@ -57,14 +58,14 @@ class LiveReader:
         if self._opened:
             await self._pool.close()
 
-    async def fetch(self, name: str, **parameters: Any) -> list[TupleRow]:
+    async def fetch(self, query: str, /, **parameters: Any) -> list[TupleRow]:
         """Return the rows of a named query."""
         try:
             if not self._opened:
                 self._opened = True
                 await self._pool.open()
             async with self._pool.connection() as connection:
-                cursor = await connection.execute(QUERIES[name], parameters)
+                cursor = await connection.execute(QUERIES[query], parameters)
                 return await cursor.fetchall() if cursor.description else []
         except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
             raise Refused(Refusal.UNAVAILABLE, "the database does not answer") from error
@@ -101,7 +102,16 @@ class LiveReader:
         return self.catalog
 
     async def _news(self, workspace_id: str, stream: str, version: int) -> list[TupleRow]:
-        return await self.fetch("read_stream_after", workspace_id=workspace_id, stream=stream, version=version)
+        return await self.fetch(
+            "read_stream_after", workspace_id=workspace_id, stream=stream, version=version
+        )
+
+    async def ping(self) -> None:
+        """Raise Refused(UNAVAILABLE) when the database does not answer within `POOL_TIMEOUT_SECONDS`."""
+        try:
+            await asyncio.wait_for(self.fetch("ping"), POOL_TIMEOUT_SECONDS)
+        except TimeoutError as error:
+            raise Refused(Refusal.UNAVAILABLE, "the database does not answer") from error
 
     def forget(self) -> None:
         """Ask again at the next read: something was changed by this process itself."""

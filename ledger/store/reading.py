@@ -16,6 +16,7 @@ from ledger.catalog.events import CatalogEvent
 from ledger.catalog.state import Catalog, fold_catalog
 from ledger.events import Recorded, decode_fact, request_of
 from ledger.request.state import RequestState, fold_request
+from ledger.store.arrays import BinaryArray, bytea_array, int4_array, text_array
 from ledger.store.batch import Batch, Head, Opening, Wanted
 from ledger.store.chain import start_digest
 from ledger.store.queries import load_queries
@@ -43,10 +44,10 @@ def run(connection: Connection[TupleRow], name: str, parameters: tuple[Any, ...]
     return connection.execute(QUERIES[name], parameters or None, prepare=True, binary=True)
 
 
-def columns(pairs: Iterable[tuple[str, str]]) -> tuple[list[str], list[str]]:
-    """Return pairs as two arrays."""
+def columns(pairs: Iterable[tuple[str, str]]) -> tuple[BinaryArray, BinaryArray]:
+    """Return pairs of texts as two arrays."""
     rows = list(pairs)
-    return [row[0] for row in rows], [row[1] for row in rows]
+    return text_array([row[0] for row in rows]), text_array([row[1] for row in rows])
 
 
 def read_batch(connection: Connection[TupleRow], wanted: Wanted, caches: Caches) -> Batch:
@@ -57,10 +58,14 @@ def read_batch(connection: Connection[TupleRow], wanted: Wanted, caches: Caches)
         run(connection, "durable")
         if wanted.new_books:
             new = sorted(wanted.new_books)
-            run(connection, "insert_missing_books", (new, [start_digest(name) for name in new]))
-        books = run(connection, "lock_books", (sorted(wanted.books),))
+            run(
+                connection,
+                "insert_missing_books",
+                (text_array(new), bytea_array([start_digest(name) for name in new])),
+            )
+        books = run(connection, "lock_books", (text_array(sorted(wanted.books)),))
         clock = run(connection, "read_clock")
-        wallets = run(connection, "read_wallets", (list(wanted.books),))
+        wallets = run(connection, "read_wallets", (text_array(wanted.books),))
         requests = columns(wanted.requests)
         holds = run(connection, "read_holds", requests) if wanted.requests else None
         ended = run(connection, "read_ended", requests) if wanted.requests else None
@@ -148,7 +153,9 @@ def take_budgets(batch: Batch, wanted: Iterable[tuple[str, str]], cursor: Cursor
         batch.books[workspace_id].budgets[name] = Budget(held, charged)
 
 
-def refresh(connection: Connection[TupleRow], batch: Batch, caches: Caches, platform_position: int | None) -> None:
+def refresh(
+    connection: Connection[TupleRow], batch: Batch, caches: Caches, platform_position: int | None
+) -> None:
     """Bring the catalog and the workspaces of the batch to what the locked books say."""
     if platform_position != caches.catalog.position:
         caches.catalog = read_catalog(connection, caches.catalog, platform_position or 0)
@@ -163,7 +170,7 @@ def refresh(connection: Connection[TupleRow], batch: Batch, caches: Caches, plat
         batch.books[workspace_id].workspace = workspace
         batch.books[workspace_id].catalog = batch.catalog
     if stale:
-        parameters = (list(stale), list(stale.values()))
+        parameters = (text_array(stale), int4_array(list(stale.values())))
         for workspace_id, _, state in run(connection, "read_workspace_events", parameters).fetchall():
             event: Any = decode_fact(state).event
             book = batch.books[workspace_id]

@@ -28,7 +28,9 @@ SLACK_MICROSECONDS = 100_000
 class Sweeper(threading.Thread):
     """Looks for expired holds every `interval_seconds`. `execute` runs commands and waits for their outcomes."""
 
-    def __init__(self, url: str, execute: Callable[[Sequence[Command], str], object], interval_seconds: float) -> None:
+    def __init__(
+        self, url: str, execute: Callable[[Sequence[Command], str], object], interval_seconds: float
+    ) -> None:
         super().__init__(name="ledger-sweeper", daemon=True)
         self.url = url
         self.execute = execute

@@ -6,6 +6,7 @@ answered twice.
 """
 
 import logging
+import struct
 import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -20,7 +21,7 @@ from ledger.store.batch import Batch, Outcome, Pending, gather
 from ledger.store.connection import connect_writer
 from ledger.store.deciding import Decided, decide_batch
 from ledger.store.queue import CommandQueue
-from ledger.store.reading import Caches, read_batch, read_more_budgets
+from ledger.store.reading import Caches, read_batch
 from ledger.store.writing import write_batch
 
 log = logging.getLogger(__name__)
@@ -107,7 +108,7 @@ class Writer(threading.Thread):
                     raise BatchBroken(str(error)) from error
                 log.warning("a batch of %d commands is tried again: %s", len(pendings), str(error).strip())
                 self._wait_or_give_up(pendings, deadline, sent, error)
-            except (UnicodeError, OverflowError, ValueError, TypeError, LookupError) as error:
+            except (UnicodeError, OverflowError, ValueError, TypeError, LookupError, struct.error) as error:
                 self._disconnect()
                 raise BatchBroken(repr(error)) from error
             if pendings[0].outcome.refused is not None:

@@ -11,9 +11,10 @@ from psycopg.rows import TupleRow
 
 from ledger.events import Recorded, request_of
 from ledger.request.state import RequestState, Status
+from ledger.store.arrays import BinaryArray, bool_array, bytea_array, int4_array, int8_array, text_array
 from ledger.store.batch import Batch, Head
 from ledger.store.deciding import Decided
-from ledger.store.reading import run
+from ledger.store.reading import columns, run
 from ledger.wallet.state import WalletState
 
 encode_request_state = msgspec.json.Encoder().encode
@@ -41,33 +42,35 @@ def append_events(connection: Connection[TupleRow], events: Sequence[Recorded]) 
         connection,
         "insert_events",
         (
-            [event.workspace_id for event in events],
-            [event.position for event in events],
-            [event.stream for event in events],
-            [event.version for event in events],
-            [event.tag for event in events],
-            [event.command_id for event in events],
-            [event.recorded_at for event in events],
-            [event.state for event in events],
-            [event.digest for event in events],
+            text_array([event.workspace_id for event in events]),
+            int8_array([event.position for event in events]),
+            text_array([event.stream for event in events]),
+            int4_array([event.version for event in events]),
+            text_array([event.tag for event in events]),
+            text_array([event.command_id for event in events]),
+            int8_array([event.recorded_at for event in events]),
+            bytea_array([event.state for event in events]),
+            bytea_array([event.digest for event in events]),
         ),
     )
 
 
-def move_books(connection: Connection[TupleRow], old_positions: dict[str, int], heads: dict[str, Head]) -> None:
+def move_books(
+    connection: Connection[TupleRow], old_positions: dict[str, int], heads: dict[str, Head]
+) -> None:
     """Move the heads of books from where they were read; fails when one is somewhere else."""
     moved = [heads[name] for name in old_positions]
     run(
         connection,
         "move_books",
         (
-            list(old_positions),
-            list(old_positions.values()),
-            [head.position for head in moved],
-            [head.digest for head in moved],
-            [head.recorded_at for head in moved],
-            [head.workspace_version for head in moved],
-            [head.catalog_version for head in moved],
+            text_array(old_positions),
+            int8_array(list(old_positions.values())),
+            int8_array([head.position for head in moved]),
+            bytea_array([head.digest for head in moved]),
+            int8_array([head.recorded_at for head in moved]),
+            int4_array([head.workspace_version for head in moved]),
+            int4_array([head.catalog_version for head in moved]),
             len(old_positions),
         ),
     )
@@ -89,27 +92,28 @@ def write_wallets(connection: Connection[TupleRow], batch: Batch) -> None:
             connection,
             "insert_wallets",
             (
-                [name for name, _ in opened],
-                [wallet.bucket for _, wallet in opened],
-                [wallet.unit for _, wallet in opened],
-                [wallet.scale for _, wallet in opened],
+                text_array([name for name, _ in opened]),
+                text_array([wallet.bucket for _, wallet in opened]),
+                text_array([wallet.unit for _, wallet in opened]),
+                int4_array([wallet.scale for _, wallet in opened]),
                 *balances([wallet for _, wallet in opened]),
             ),
         )
     if changed:
         wallets = [wallet for _, wallet in changed]
-        names = [name for name, _ in changed]
-        run(connection, "update_wallets", (names, [wallet.bucket for wallet in wallets], *balances(wallets)))
+        names = text_array([name for name, _ in changed])
+        buckets = text_array([wallet.bucket for wallet in wallets])
+        run(connection, "update_wallets", (names, buckets, *balances(wallets)))
 
 
-def balances(wallets: list[WalletState]) -> tuple[list[int], list[int], list[int], list[bool], list[int]]:
+def balances(wallets: list[WalletState]) -> tuple[BinaryArray, ...]:
     """Return the columns of wallets that change."""
     return (
-        [wallet.posted_minor for wallet in wallets],
-        [wallet.held_minor for wallet in wallets],
-        [wallet.credit_limit_minor for wallet in wallets],
-        [wallet.frozen for wallet in wallets],
-        [wallet.version for wallet in wallets],
+        int8_array([wallet.posted_minor for wallet in wallets]),
+        int8_array([wallet.held_minor for wallet in wallets]),
+        int8_array([wallet.credit_limit_minor for wallet in wallets]),
+        bool_array([wallet.frozen for wallet in wallets]),
+        int4_array([wallet.version for wallet in wallets]),
     )
 
 
@@ -137,7 +141,7 @@ def write_holds(connection: Connection[TupleRow], batch: Batch, decided: Decided
         elif is_open:
             changed.append((workspace_id, request_id, state))
     if ended:
-        run(connection, "delete_holds", ([row[0] for row in ended], [row[1] for row in ended]))
+        run(connection, "delete_holds", columns(ended))
     if placed:
         insert_holds(connection, placed)
     if changed:
@@ -145,11 +149,11 @@ def write_holds(connection: Connection[TupleRow], batch: Batch, decided: Decided
             connection,
             "update_holds",
             (
-                [row[0] for row in changed],
-                [row[1] for row in changed],
-                [row[2].held_minor for row in changed],
-                [row[2].expires_at for row in changed],
-                [encode_request_state(row[2]) for row in changed],
+                text_array([row[0] for row in changed]),
+                text_array([row[1] for row in changed]),
+                int8_array([row[2].held_minor for row in changed]),
+                int8_array([row[2].expires_at for row in changed]),
+                bytea_array([encode_request_state(row[2]) for row in changed]),
             ),
         )
 
@@ -160,13 +164,13 @@ def insert_holds(connection: Connection[TupleRow], placed: list[tuple[str, str, 
         connection,
         "insert_holds",
         (
-            [row[0] for row in placed],
-            [row[1] for row in placed],
-            [row[2].bucket for row in placed],
-            [row[2].held_minor for row in placed],
-            [row[2].expires_at for row in placed],
-            ["{" + ",".join(f'"{name}"' for name in row[2].budgets) + "}" for row in placed],
-            [encode_request_state(row[2]) for row in placed],
+            text_array([row[0] for row in placed]),
+            text_array([row[1] for row in placed]),
+            text_array([row[2].bucket for row in placed]),
+            int8_array([row[2].held_minor for row in placed]),
+            int8_array([row[2].expires_at for row in placed]),
+            text_array(["{" + ",".join(f'"{name}"' for name in row[2].budgets) + "}" for row in placed]),
+            bytea_array([encode_request_state(row[2]) for row in placed]),
         ),
     )
 
@@ -184,6 +188,10 @@ def write_budgets(connection: Connection[TupleRow], batch: Batch) -> None:
                 rows.append((workspace_id, name, held, charged))
     if not rows:
         return
-    keys = [row[0] for row in rows], [row[1] for row in rows]
+    keys = columns((row[0], row[1]) for row in rows)
     run(connection, "insert_missing_budgets", keys)
-    run(connection, "move_budgets", (*keys, [row[2] for row in rows], [row[3] for row in rows]))
+    run(
+        connection,
+        "move_budgets",
+        (*keys, int8_array([row[2] for row in rows]), int8_array([row[3] for row in rows])),
+    )

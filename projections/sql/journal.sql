@@ -16,30 +16,12 @@ where wallet.workspace_id = any(%b::text[]) and wallet.generation = %b
 
 -- name: write_wallets
 insert into projections.wallet (workspace_id, generation, bucket, unit, scale, credit_limit_minor)
-select changed.workspace_id, %b::int4, changed.bucket, changed.unit, changed.scale, changed.credit_limit_minor
-from unnest(%b::text[], %b::text[], %b::text[], %b::int4[], %b::int8[])
-    as changed (workspace_id, bucket, unit, scale, credit_limit_minor)
+select * from unnest(%b::text[], %b::int4[], %b::text[], %b::text[], %b::int4[], %b::int8[])
 on conflict (workspace_id, generation, bucket) do update set credit_limit_minor = excluded.credit_limit_minor
 
 -- name: move_accounts
 insert into projections.account as account (workspace_id, generation, bucket, account, debit_minor, credit_minor)
-select moved.workspace_id, %b::int4, moved.bucket, moved.account, moved.debit_minor, moved.credit_minor
-from unnest(%b::text[], %b::text[], %b::text[], %b::numeric[], %b::numeric[])
-    as moved (workspace_id, bucket, account, debit_minor, credit_minor)
+select * from unnest(%b::text[], %b::int4[], %b::text[], %b::text[], %b::numeric[], %b::numeric[])
 on conflict (workspace_id, generation, bucket, account) do update
 set debit_minor = account.debit_minor + excluded.debit_minor,
     credit_minor = account.credit_minor + excluded.credit_minor
-
--- name: insert_entries
-insert into projections.entry
-    (workspace_id, generation, bucket, position, tag, request_id, effective_at, recorded_at,
-    posted_minor, held_minor, available_minor)
-select * from unnest(
-    %b::text[], %b::int4[], %b::text[], %b::int8[], %b::text[], %b::text[], %b::int8[], %b::int8[],
-    %b::int8[], %b::int8[], %b::int8[])
-
--- name: insert_legs
-insert into projections.leg
-    (workspace_id, generation, bucket, position, leg, debit_account, credit_account, minor)
-select * from unnest(
-    %b::text[], %b::int4[], %b::text[], %b::int8[], %b::int2[], %b::text[], %b::text[], %b::int8[])

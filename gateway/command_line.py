@@ -1,0 +1,154 @@
+"""The command `route-ledger`: every subcommand with its options; the work is done in `gateway.tools`.
+
+Data goes to standard output, progress and messages to standard error. Exit codes: 0 done, 1 a check failed or the
+work could not be done, 2 wrong usage.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import App, Parameter
+
+app = App(
+    name="route-ledger",
+    help="A ledger that tells which balance each AI request burned, and why.",
+    version_flags=["--version"],
+)
+config_app = App(name="config", help="The catalog: buckets, providers, routes, models and prices.")
+keys_app = App(name="keys", help="API keys, straight in the database: for the first key and for a lost one.")
+app.command(config_app)
+app.command(keys_app)
+
+Data = Annotated[Path, Parameter(help="Directory of the embedded database.", env_var="ROUTE_LEDGER_DATA")]
+Port = Annotated[int, Parameter(help="Port to listen on.", env_var="ROUTE_LEDGER_PORT")]
+Host = Annotated[str, Parameter(help="Address to listen on.", env_var="ROUTE_LEDGER_HOST")]
+Json = Annotated[bool, Parameter(name="--json", help="Print JSON for a program.", negative="")]
+DEFAULT_DATA = Path("data/ledger")
+DEFAULT_DEMO_DATA = Path("data/demo")
+
+
+@app.command
+def serve(
+    *,
+    data: Data = DEFAULT_DATA,
+    host: Host = "127.0.0.1",
+    port: Port = 8080,
+    config: Annotated[Path | None, Parameter(env_var="ROUTE_LEDGER_CONFIG")] = None,
+    verify_minutes: int = 60,
+) -> int:
+    """Serve the ledger: production, empty at first. The first start prints the admin key, once.
+
+    Parameters
+    ----------
+    config
+        Configuration to apply at the start, and again on SIGHUP.
+    verify_minutes
+        Every so often all books are replayed and compared with what is live; 0 is never.
+    """
+    from gateway.tools.serve import serve_production
+
+    return serve_production(data, host, port, config, verify_minutes)
+
+
+@app.command
+def demo(*, data: Data = DEFAULT_DEMO_DATA, host: Host = "127.0.0.1", port: Port = 8080) -> int:
+    """Serve a demo: a workspace with two wallets, funds and keys, and lines to paste."""
+    from gateway.tools.demo import serve_demo
+
+    return serve_demo(data, host, port)
+
+
+@app.command
+def replay(
+    *,
+    data: Data = DEFAULT_DATA,
+    workspace: str | None = None,
+    at: str | None = None,
+    verify: bool = False,
+    as_json: Json = False,
+) -> int:
+    """Fold balances from the events alone.
+
+    Parameters
+    ----------
+    workspace
+        Only this workspace's book.
+    at
+        A position of the book, or a time of recording such as 2026-11-21T10:00:00Z.
+    verify
+        Compare every wallet, hold, budget, account and the chain with what is live; exit 1 if anything differs.
+    """
+    from gateway.tools.replay import run_replay
+
+    return run_replay(data, workspace, at, verify=verify, as_json=as_json)
+
+
+@app.command
+def rebuild(*, data: Data = DEFAULT_DATA, projection: Literal["journal"] = "journal") -> int:
+    """Fill a new generation of a projection from the books and swap it in, while the service runs."""
+    from gateway.tools.replay import run_rebuild
+
+    return run_rebuild(data, projection)
+
+
+@config_app.command
+def apply(file: Path, *, data: Data = DEFAULT_DATA, check: bool = False) -> int:
+    """Post the difference between a configuration file and the catalog; every problem is listed first.
+
+    Parameters
+    ----------
+    file
+        A route-ledger.toml.
+    check
+        Only list the problems and the changes that would be made.
+    """
+    from gateway.tools.config import run_apply
+
+    return run_apply(file, data, check=check)
+
+
+@keys_app.command
+def issue(
+    key: str,
+    *,
+    workspace: str = "platform",
+    scopes: str = "admin,fund,post,read,audit",
+    project: str | None = None,
+    data: Data = DEFAULT_DATA,
+) -> int:
+    """Issue a key and print its token, once.
+
+    Parameters
+    ----------
+    key
+        The new key's id, such as `admin-2`.
+    workspace
+        The book it belongs to. Only keys of `platform` may have the scopes admin, fund and post.
+    scopes
+        Of call, read, post, fund, audit, admin.
+    """
+    from gateway.tools.keys import run_issue
+
+    return run_issue(key, workspace, tuple(scopes.split(",")), project, data)
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    try:
+        code = app(result_action="return_value")
+    except KeyboardInterrupt:
+        code = 130
+    except Exception as error:
+        if not is_expected(error):
+            raise
+        print(f"route-ledger: {error}", file=sys.stderr)
+        code = 1
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def is_expected(error: Exception) -> bool:
+    """Return whether an error's message says everything: no traceback is needed."""
+    from gateway.tools.failures import EXPECTED
+
+    return isinstance(error, EXPECTED)

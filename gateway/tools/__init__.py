@@ -1,0 +1,1 @@
+"""What each subcommand does. Imported only when it runs, so that help appears at once."""
