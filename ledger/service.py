@@ -27,9 +27,10 @@ from ledger.store.live import QUERIES, DisplayName, LiveReader
 from ledger.store.queue import CommandQueue
 from ledger.store.sweeper import SYSTEM, Sweeper
 from ledger.store.waiting import Group, LoopTeller, tell_threads
-from ledger.store.writer import Writer
+from ledger.store.writer import Writer, answer, deliver
 from ledger.wallet.state import WalletState
 from ledger.workspace.commands import CreateWorkspace, IssueApiKey, WorkspaceCommand
+from ledger.workspace.events import ApiKeyIssued
 from ledger.workspace.state import WorkspaceState
 
 __all__ = ["SYSTEM", "IssuedKey", "Ledger", "LiveWallets", "Outcome", "Principal"]
@@ -37,8 +38,6 @@ __all__ = ["SYSTEM", "IssuedKey", "Ledger", "LiveWallets", "Outcome", "Principal
 SECRET_ALPHABET = string.ascii_letters + string.digits
 SECRET_LENGTH = 43
 """Characters of a secret: 62 ** 43 is more than 256 bits."""
-
-COMMANDS_PER_CALL_MAX = 1000
 
 
 class Principal(msgspec.Struct, frozen=True):
@@ -81,7 +80,6 @@ class Ledger:
         self,
         url: str,
         *,
-        on_commit: Callable[[Sequence[str]], None] = ignore_commits,
         sweep_seconds: float = 1.0,
         purpose: str = "production",
     ) -> None:
@@ -96,7 +94,8 @@ class Ledger:
             )
         self._hash_key = bytes(row[0])
         self._queue = CommandQueue()
-        self._writer = Writer(url, self._queue, on_commit)
+        self.on_commit: Callable[[Sequence[str]], None] = ignore_commits
+        self._writer = Writer(url, self._queue, self._committed)
         self._reader = LiveReader(url)
         self._tellers: dict[asyncio.AbstractEventLoop, LoopTeller] = {}
         self._sweeper = Sweeper(url, self.execute_many, sweep_seconds)
@@ -124,14 +123,19 @@ class Ledger:
         """Take nothing more, commit what is waiting within the bound, and answer the rest as unavailable."""
         self._sweeper.stop()
         left = self._queue.close(drain_seconds)
-        for pending in left:
-            pending.outcome = Outcome(refused=Refused(Refusal.UNAVAILABLE, "the service is shutting down"))
-            pending.deliver([pending])
+        answer(left, Refused(Refusal.UNAVAILABLE, "the service is shutting down"))
+        deliver(left)
         self._writer.join(drain_seconds)
+        if self._sweeper.is_alive():
+            self._sweeper.join(drain_seconds)
 
     async def close_reads(self) -> None:
         """Close the connections that serve reads; called in the event loop that used them."""
         await self._reader.close()
+
+    def _committed(self, books: Sequence[str]) -> None:
+        """Hand on the hint that books have moved, to whoever set `on_commit`."""
+        self.on_commit(books)
 
     @property
     def queue_depth(self) -> int:
@@ -148,8 +152,7 @@ class Ledger:
         group = Group(None)
         pendings = admit(commands, actor, tell_threads, group, outcomes)
         if pendings:
-            group.hold(pendings)
-            if self._put(pendings) and group.ready is not None:
+            if self._put(pendings, group) and group.ready is not None:
                 group.ready.wait()
         return merge(outcomes, pendings)
 
@@ -165,27 +168,28 @@ class Ledger:
         loop = asyncio.get_running_loop()
         teller = self._tellers.get(loop)
         if teller is None:
+            for known in list(self._tellers):
+                if known.is_closed():
+                    self._tellers.pop(known, None)
             teller = self._tellers[loop] = LoopTeller(loop)
         outcomes: list[Outcome | None] = []
         group = Group(loop.create_future())
         pendings = admit(commands, actor, teller, group, outcomes)
         if pendings:
-            group.hold(pendings)
-            if self._put(pendings) and group.future is not None:
+            if self._put(pendings, group) and group.future is not None:
                 await group.future
             if any(isinstance(pending.command, WorkspaceCommand | CatalogCommand) for pending in pendings):
                 self._reader.forget()
         return merge(outcomes, pendings)
 
-    def _put(self, pendings: list[Pending]) -> bool:
-        """Queue commands; when there is no room, give them that answer and return False."""
+    def _put(self, pendings: list[Pending], group: Group) -> bool:
+        """Queue commands and return whether there is anything to wait for; what finds no room is answered."""
         try:
-            self._queue.put(pendings)
+            return bool(self._queue.put(pendings, group.hold))
         except Refused as refused:
             for pending in pendings:
                 pending.outcome = Outcome(refused=refused)
             return False
-        return True
 
     def issue_key(self, command: IssueApiKey, actor: str) -> IssuedKey:
         """Issue a key: make its secret, record the hash, and return the token this once."""
@@ -287,8 +291,11 @@ def merge(outcomes: list[Outcome | None], pendings: list[Pending]) -> list[Outco
 
 
 def issued(command: IssueApiKey, secret: str, outcome: Outcome) -> IssuedKey:
-    """Return the token with the outcome, unless the key was refused or issued before."""
-    is_new = outcome.recorded is not None and not outcome.repeated
-    return IssuedKey(
-        outcome, make_token(command.workspace_id, command.api_key_id, secret) if is_new else None
-    )
+    """Return the token with the outcome, unless the key was refused or issued before with another secret."""
+    if outcome.recorded is None:
+        return IssuedKey(outcome, None)
+    # Not by `repeated`: a commit that went through unseen is found again by the same call.
+    event = outcome.recorded.fact.event
+    is_ours = isinstance(event, ApiKeyIssued) and event.secret_hash == command.secret_hash
+    token = make_token(command.workspace_id, command.api_key_id, secret) if is_ours else None
+    return IssuedKey(outcome, token)

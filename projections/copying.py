@@ -5,17 +5,18 @@ writers cost two to three times as much. The format is that of the manual's page
 length (4 bytes, big-endian) and its bytes; -1 is null.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from functools import lru_cache
 from struct import Struct
 
-from psycopg import Connection, sql
+from psycopg import Connection, Copy, sql
 from psycopg.rows import TupleRow
 
 from ledger.store.queries import load_queries
 from projections.journal import EntryRow, LegRow
 
-__all__ = ["copy_rows", "encode_entries", "encode_legs"]
+__all__ = ["HEADER", "TRAILER", "copy_rows", "encode_entries", "encode_legs", "open_copy"]
 
 QUERIES = load_queries("projections.sql", "copying.sql")
 
@@ -81,10 +82,15 @@ def encode_legs(legs: Iterable[LegRow]) -> bytes:
     return b"".join(parts)
 
 
+def open_copy(
+    connection: Connection[TupleRow], query: str, table: str
+) -> AbstractContextManager[Copy]:
+    """Return the named COPY into a table, to be entered; what is written to it must be encoded rows."""
+    statement = sql.SQL(QUERIES[query]).format(table=sql.Identifier("projections", table))
+    return connection.cursor().copy(statement)
+
+
 def copy_rows(connection: Connection[TupleRow], query: str, table: str, rows: bytes) -> None:
     """Send encoded rows to a table by the named COPY."""
-    statement = sql.SQL(QUERIES[query]).format(table=sql.Identifier("projections", table))
-    with connection.cursor() as cursor, cursor.copy(statement) as copy:
-        copy.write(HEADER)
-        copy.write(rows)
-        copy.write(TRAILER)
+    with open_copy(connection, query, table) as copy:
+        copy.write(HEADER + rows + TRAILER)

@@ -19,7 +19,7 @@ from projections.connections import connect_projector, run
 from projections.following import Advance, Page, Projection
 from projections.journal_rows import Journal
 
-__all__ = ["Follower", "News", "follow_group", "read_generation"]
+__all__ = ["Follower", "News", "find_news", "follow_claimed", "follow_group", "groups_of", "read_generation"]
 
 log = logging.getLogger(__name__)
 
@@ -170,19 +170,25 @@ def follow_group(
     """Follow those of a group that nobody else has claimed, in one transaction. Return the events applied."""
     run(connection, QUERIES["begin"])
     try:
-        pages = read_pages(connection, projection.name, generation, group, events_max)
-        if pages:
-            advances = projection.write(connection, generation, pages)
-            with connection.pipeline():
-                move(connection, projection.name, generation, advances)
-                run(connection, QUERIES["commit"])
-            return sum(advance.position - advance.old_position + bool(advance.failure) for advance in advances)
-        run(connection, QUERIES["rollback"])
+        advanced = follow_claimed(connection, projection, generation, group, events_max)
+        run(connection, QUERIES["commit"])
     except psycopg.Error:
-        if not connection.closed and not connection.broken:
+        if not connection.closed:
             run(connection, QUERIES["rollback"])
         raise
-    return 0
+    return advanced
+
+
+def follow_claimed(
+    connection: Connection[TupleRow], projection: Projection, generation: int, group: list[News], events_max: int
+) -> int:
+    """Claim, read and write a page of each book within the caller's transaction. Return the events applied."""
+    pages = read_pages(connection, projection.name, generation, group, events_max)
+    if not pages:
+        return 0
+    advances = projection.write(connection, generation, pages)
+    move(connection, projection.name, generation, advances)
+    return sum(advance.position - advance.old_position + bool(advance.failure) for advance in advances)
 
 
 def read_pages(

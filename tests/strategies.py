@@ -38,9 +38,7 @@ hostile_texts = st.sampled_from(
         "0." + "1" * 10, "null", "'; drop table ledger.event; --", "🧾", "　",
     )
 )  # fmt: skip
-hostile_numbers = st.sampled_from(
-    (-1, 0, 1, 2**31, 2**53 + 1, 2**63 - 1, 2**63, 2**64, 10**30, -(2**63), -(10**30))
-)
+hostile_numbers = st.sampled_from((-1, 0, 1, 2**31, 2**53 + 1, 2**63 - 1, 2**63, 2**64, 10**30, -(2**63), -(10**30)))
 
 
 @st.composite

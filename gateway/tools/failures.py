@@ -1,8 +1,7 @@
 """Failures of a command whose message is all that a person needs."""
 
-import psycopg
-
 from ledger.core.refusals import Refused
+from ledger.store.connection import DATABASE_AWAY
 from ledger.store.embedded import EmbeddedServerError
 from ledger.store.install import DatabaseUnusable
 
@@ -11,4 +10,4 @@ class ToolFailed(Exception):
     """A command could not do its work; the message says why and what to do."""
 
 
-EXPECTED = (ToolFailed, EmbeddedServerError, DatabaseUnusable, Refused, psycopg.OperationalError)
+EXPECTED: tuple[type[Exception], ...] = (ToolFailed, EmbeddedServerError, DatabaseUnusable, Refused, *DATABASE_AWAY)

@@ -3,11 +3,10 @@
 `Authorization` is read here and nowhere else, and never written anywhere.
 """
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from litestar.connection import ASGIConnection
-from litestar.handlers import BaseRouteHandler
-from litestar.types import Guard
+from litestar.types import ASGIApp, Receive, Scope, Send
 
 from ledger.api.problems import HttpRefused
 from ledger.api.refusal_table import HttpRefusal
@@ -33,21 +32,32 @@ def effective_scopes(principal: Principal) -> frozenset[str]:
     return principal.scopes if principal.is_platform else principal.scopes - PLATFORM_SCOPES
 
 
-def create_guard(ledger: Ledger) -> Guard:
-    """Return the guard that stands before every route."""
+def create_authorization(ledger: Ledger) -> Callable[[ASGIApp], ASGIApp]:
+    """Return the middleware that stands before every route.
 
-    async def authorize(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-        needed: frozenset[str] | None = handler.opt.get(SCOPES, NOBODY)
-        if needed is None:
-            return
-        principal = await ledger.authenticate(bearer_token(connection.scope["headers"]))
-        if principal is None:
-            raise HttpRefused(HttpRefusal.NOT_AUTHENTICATED, "the key is unknown or revoked")
-        if needed.isdisjoint(effective_scopes(principal)):
-            raise not_allowed(needed)
-        connection.scope["user"] = principal
+    The framework's guards would do, but each call of one copies the route handler: an eighth of a post's time.
+    """
 
-    return authorize
+    def stand_before(app: ASGIApp) -> ASGIApp:
+        async def authorize(scope: Scope, receive: Receive, send: Send) -> None:
+            needed: frozenset[str] | None = scope["route_handler"].opt.get(SCOPES, NOBODY)
+            if needed is not None:
+                scope["user"] = await allowed_principal(ledger, scope, needed)
+            await app(scope, receive, send)
+
+        return authorize
+
+    return stand_before
+
+
+async def allowed_principal(ledger: Ledger, scope: Scope, needed: frozenset[str]) -> Principal:
+    """Return who is calling when one of the needed scopes is theirs, else refuse."""
+    principal = await ledger.authenticate(bearer_token(scope["headers"]))
+    if principal is None:
+        raise HttpRefused(HttpRefusal.NOT_AUTHENTICATED, "the key is unknown or revoked")
+    if needed.isdisjoint(effective_scopes(principal)):
+        raise not_allowed(needed)
+    return principal
 
 
 def not_allowed(needed: frozenset[str]) -> HttpRefused:
@@ -58,7 +68,7 @@ def not_allowed(needed: frozenset[str]) -> HttpRefused:
     )
 
 
-def bearer_token(headers: Any) -> str:
+def bearer_token(headers: Iterable[tuple[bytes, bytes]]) -> str:
     """Return the token of the one Authorization header, else refuse."""
     found = [value for name, value in headers if name == b"authorization"]
     if not found:

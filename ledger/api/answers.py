@@ -64,7 +64,9 @@ def money_reader(event_type: type[msgspec.Struct]) -> msgspec.json.Decoder[Any]:
 
 
 MONEY: dict[str, tuple[msgspec.json.Decoder[Any], tuple[tuple[str, str, str], ...]]] = {
-    str(kind.__struct_config__.tag): (money_reader(kind), money_fields(kind)) for kind in EVENT_TYPES if money_fields(kind)
+    str(kind.__struct_config__.tag): (money_reader(kind), money_fields(kind))
+    for kind in EVENT_TYPES
+    if money_fields(kind)
 }
 """By tag, how to read an event's amounts without the rest of it."""
 

@@ -10,12 +10,13 @@ from typing import Any
 from litestar import Litestar, Router
 from litestar.handlers import BaseRouteHandler
 
-from ledger.api.access import create_guard
+from ledger.api.access import create_authorization
 from ledger.api.batches import create_batch_handler
 from ledger.api.command_table import BASE_PATH
 from ledger.api.context import ApiContext
 from ledger.api.decoding import BODY_BYTES_MAX
-from ledger.api.description import create_description_handlers
+from ledger.api.description import create_description_handlers, openapi_config
+from ledger.api.docs_page import create_docs_handlers
 from ledger.api.health import create_health_handlers
 from ledger.api.naming import create_naming_handlers
 from ledger.api.posting import create_post_handlers
@@ -61,14 +62,15 @@ def create_app(
         *create_health_handlers(context, metrics_open=metrics_open),
         *create_problem_handlers(),
         *create_description_handlers(),
+        *create_docs_handlers(),
     ]
     return Litestar(
         route_handlers=[*own, *parts],
-        guards=[create_guard(ledger)],
+        middleware=[create_authorization(ledger)],
         exception_handlers=exception_handlers(context.metrics.refused),
         before_send=[finish_headers],
         lifespan=list(lifespan),
-        openapi_config=None,
+        openapi_config=openapi_config(),
         logging_config=None,
         debug=False,
     )

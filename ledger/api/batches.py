@@ -8,9 +8,9 @@ from time import perf_counter
 from typing import Any
 
 import msgspec
-from litestar import Request, post
+from litestar import post
 from litestar.handlers import HTTPRouteHandler
-from litestar.types import ASGIApp
+from litestar.types import HTTPScope, Receive
 
 from ledger.api.access import effective_scopes, not_allowed, requires
 from ledger.api.answers import CommandAnswer, encode
@@ -18,10 +18,10 @@ from ledger.api.command_table import COMMANDS_MAX, COMMANDS_PATH, POSTING_SCOPES
 from ledger.api.context import ApiContext
 from ledger.api.decoding import BodyDecoder, read_body, require_unique_keys
 from ledger.api.metrics import Timer
-from ledger.api.posting import finish_command
+from ledger.api.posting import hide_end_user
 from ledger.api.problems import HttpRefused, problem_of
 from ledger.api.refusal_table import HttpRefusal
-from ledger.api.responses import AnyRequest, ReadyResponse, request_id_of
+from ledger.api.responses import ReadyResponse, request_id_of, serve
 from ledger.commands import KINDS, PublicCommand
 from ledger.core.commands import Command
 from ledger.core.refusals import Refused
@@ -48,16 +48,16 @@ def create_batch_handler(context: ApiContext) -> HTTPRouteHandler:
     timers = {command: context.metrics.timer(kind) for command, kind in KINDS.items()}
     observe = context.metrics.timer(BATCH).observe
 
-    async def handle(request: Request[Any, Any, Any]) -> ASGIApp:
+    async def answer(scope: HTTPScope, receive: Receive) -> ReadyResponse:
         started = perf_counter()
-        body = await read_body(request, dict(request.scope["headers"]))
+        body = await read_body(dict(scope["headers"]), receive)
         commands = decode_commands(body, context.ledger)
-        answers = await execute_commands(context, commands, request, timers)
+        answers = await execute_commands(context, commands, scope, timers)
         response = ReadyResponse(200, encode(answers))
         observe(perf_counter() - started)
         return response
 
-    return post(COMMANDS_PATH, name=BATCH, opt=requires(*POSTING_SCOPES))(handle)
+    return post(COMMANDS_PATH, name=BATCH, opt=requires(*POSTING_SCOPES), sync_to_thread=False)(serve(answer))
 
 
 def decode_commands(body: bytes, ledger: Ledger) -> list[Command]:
@@ -73,21 +73,21 @@ def decode_commands(body: bytes, ledger: Ledger) -> list[Command]:
             raise HttpRefused(
                 HttpRefusal.COMMAND_NOT_IN_BATCH, "post issue_api_key to its own path", field=f"{place}.kind"
             )
-        finish_command(command, ledger, f"{place}.")
+        hide_end_user(command, ledger, f"{place}.")
         commands.append(command)
     require_unique_keys(body)
     return commands
 
 
 async def execute_commands(
-    context: ApiContext, commands: list[Command], request: AnyRequest, timers: dict[type[Command], Timer]
+    context: ApiContext, commands: list[Command], scope: HTTPScope, timers: dict[type[Command], Timer]
 ) -> list[BatchAnswer]:
     """Execute those commands that the key may post, and return all outcomes in order."""
-    principal: Principal = request.scope["user"]
+    principal: Principal = scope["user"]
     scopes = effective_scopes(principal)
     allowed = [command for command in commands if SCOPE_OF[type(command)] in scopes]
     outcomes = iter(await context.ledger.execute_many_async(allowed, principal.api_key_id) if allowed else ())
-    request_id = request_id_of(request.scope)
+    request_id = request_id_of(scope)
     answers = []
     for command in commands:
         kind = type(command)

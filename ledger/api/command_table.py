@@ -73,7 +73,8 @@ def _request(command: type[Command], name: str, scope: str = "post", key_field: 
 
 
 def _catalog(command: type[Command], name: str) -> CommandRoute:
-    return CommandRoute(command, f"/catalog/{name}", "admin", "change_id")
+    key_field = "change_id" if issubclass(command, catalog.CatalogChange) else ""
+    return CommandRoute(command, f"/catalog/{name}", "admin", key_field)
 
 
 KEYS = "/workspaces/{workspace_id}/keys"

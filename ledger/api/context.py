@@ -17,9 +17,7 @@ class ApiContext:
     def __init__(self, ledger: Ledger, metrics: ApiMetrics | None = None) -> None:
         self.ledger = ledger
         self.metrics = metrics or ApiMetrics()
-        self.metrics.gauge(
-            "route_ledger_queue_depth", "Commands that wait for the writer.", lambda: ledger.queue_depth
-        )
+        self.metrics.gauge("route_ledger_queue_depth", "Commands that wait for the writer.", lambda: ledger.queue_depth)
         self.draining = False
         self._units: dict[str, Unit] = {}
 

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from typing import Any, Generic, NoReturn, TypeVar
 
 import msgspec
+from litestar.types import Receive
 
 from ledger.api.problems import HttpRefused
 from ledger.api.refusal_table import HttpRefusal
-from ledger.api.responses import AnyRequest
 
 BODY_BYTES_MAX = 1_000_000
 DETAIL_LENGTH_MAX = 200
@@ -44,7 +44,7 @@ class BodyDecoder(Generic[T]):
             raise malformed(error) from None
 
 
-async def read_body(request: AnyRequest, headers: Mapping[bytes, bytes]) -> bytes:
+async def read_body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
     """Return the whole body of a post that is declared as JSON and is not too large, else refuse."""
     content_type = headers.get(b"content-type", b"")
     if content_type != b"application/json" and not CONTENT_TYPE_PATTERN.match(content_type):
@@ -56,7 +56,7 @@ async def read_body(request: AnyRequest, headers: Mapping[bytes, bytes]) -> byte
         raise too_large()
     body = b""
     while True:
-        message = await request.receive()
+        message = await receive()
         if message["type"] != "http.request":
             raise HttpRefused(HttpRefusal.BODY_MALFORMED, "the body ended early")
         body += message["body"]

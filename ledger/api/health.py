@@ -1,18 +1,16 @@
 """Is the process alive, does it take requests, and what has it done: `/livez`, `/readyz`, `/metrics`."""
 
-from typing import Any
-
-from litestar import Request, get, route
+from litestar import route
 from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
-from litestar.types import ASGIApp
+from litestar.types import HTTPScope, Receive
 
 from ledger.api.access import PUBLIC, requires
 from ledger.api.context import ApiContext
 from ledger.api.metrics import CONTENT_TYPE
 from ledger.api.problems import HttpRefused
 from ledger.api.refusal_table import HttpRefusal
-from ledger.api.responses import ReadyResponse
+from ledger.api.responses import ReadyResponse, get_handler, serve
 
 METHODS = [HttpMethod.GET, HttpMethod.HEAD]
 OK = b'{"status":"ok"}'
@@ -21,20 +19,20 @@ OK = b'{"status":"ok"}'
 def create_health_handlers(context: ApiContext, *, metrics_open: bool) -> list[HTTPRouteHandler]:
     """Return the handlers for whatever watches the server. Closed metrics need a key with scope `audit`."""
 
-    async def livez(request: Request[Any, Any, Any]) -> ASGIApp:
+    async def livez(scope: HTTPScope, receive: Receive) -> ReadyResponse:
         return ReadyResponse(200, OK)
 
-    async def readyz(request: Request[Any, Any, Any]) -> ASGIApp:
+    async def readyz(scope: HTTPScope, receive: Receive) -> ReadyResponse:
         if context.draining:
             raise HttpRefused(HttpRefusal.DRAINING, "the server is shutting down")
         await context.ledger.ping()
         return ReadyResponse(200, OK)
 
-    async def metrics(request: Request[Any, Any, Any]) -> ASGIApp:
+    async def metrics(scope: HTTPScope, receive: Receive) -> ReadyResponse:
         return ReadyResponse(200, context.metrics.render(), (), CONTENT_TYPE)
 
     return [
-        route("/livez", http_method=METHODS, name="livez", opt=PUBLIC)(livez),
-        route("/readyz", http_method=METHODS, name="readyz", opt=PUBLIC)(readyz),
-        get("/metrics", name="metrics", opt=PUBLIC if metrics_open else requires("audit"))(metrics),
+        route("/livez", http_method=METHODS, name="livez", opt=PUBLIC, sync_to_thread=False)(serve(livez)),
+        route("/readyz", http_method=METHODS, name="readyz", opt=PUBLIC, sync_to_thread=False)(serve(readyz)),
+        get_handler("/metrics", metrics, PUBLIC if metrics_open else requires("audit")),
     ]

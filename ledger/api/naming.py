@@ -1,17 +1,15 @@
 """Names for people. They stand in an erasable table outside the books: nothing personal enters the chain."""
 
-from typing import Any
-
 import msgspec
-from litestar import Request, delete, put
+from litestar import delete, put
 from litestar.handlers import HTTPRouteHandler
-from litestar.types import ASGIApp
+from litestar.types import HTTPScope, Receive
 
 from ledger.api.access import requires, workspace_unknown
 from ledger.api.context import ApiContext
 from ledger.api.decoding import BodyDecoder, read_body, require_unique_keys
 from ledger.api.reading import own_workspace
-from ledger.api.responses import AnyRequest, ReadyResponse
+from ledger.api.responses import ReadyResponse, serve
 from ledger.core.refusals import Refusal, Refused
 
 ADMIN = requires("admin")
@@ -39,30 +37,33 @@ def create_naming_handlers(context: ApiContext) -> list[HTTPRouteHandler]:
     return [handler for thing in NAMED_THINGS for handler in create_handlers_of(*thing, context)]
 
 
-def create_handlers_of(kind: str, field: str, path: str, context: ApiContext) -> tuple[HTTPRouteHandler, HTTPRouteHandler]:
+def create_handlers_of(
+    kind: str, field: str, path: str, context: ApiContext
+) -> tuple[HTTPRouteHandler, HTTPRouteHandler]:
     """Return the two handlers of one kind of thing."""
 
-    async def put_name(request: Request[Any, Any, Any]) -> ASGIApp:
-        body = await read_body(request, dict(request.scope["headers"]))
+    async def put_name(scope: HTTPScope, receive: Receive) -> ReadyResponse:
+        body = await read_body(dict(scope["headers"]), receive)
         display_name = _decoder.decode(body).display_name
         require_unique_keys(body)
         if not display_name:
             raise Refused(Refusal.TEXT_INVALID, "display_name is empty: DELETE erases it", field="display_name")
-        return await name_thing(request, display_name)
+        return await name_thing(scope, display_name)
 
-    async def erase_name(request: Request[Any, Any, Any]) -> ASGIApp:
-        return await name_thing(request, None)
+    async def erase_name(scope: HTTPScope, receive: Receive) -> ReadyResponse:
+        return await name_thing(scope, None)
 
-    async def name_thing(request: AnyRequest, display_name: str | None) -> ReadyResponse:
-        workspace_id, name = own_workspace(request), request.scope["path_params"][field]
+    async def name_thing(scope: HTTPScope, display_name: str | None) -> ReadyResponse:
+        workspace_id, name = own_workspace(scope), scope["path_params"][field]
         await require_named(context, workspace_id, kind, name)
         await context.ledger.set_display_name(workspace_id, kind, name, display_name)
         return ReadyResponse(204, b"")
 
+    # Both answer 204; the framework believes that of no handler that makes its answers itself.
     path += "/display-name"
     return (
-        put(path, name=f"put_{kind}_name", opt=ADMIN, status_code=204)(put_name),
-        delete(path, name=f"erase_{kind}_name", opt=ADMIN)(erase_name),
+        put(path, name=f"put_{kind}_name", opt=ADMIN, sync_to_thread=False)(serve(put_name)),
+        delete(path, name=f"erase_{kind}_name", opt=ADMIN, status_code=200, sync_to_thread=False)(serve(erase_name)),
     )
 
 

@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping
 from time import perf_counter
-from typing import Any
 
-from litestar import Request, post
+from litestar import post
 from litestar.handlers import HTTPRouteHandler
-from litestar.types import ASGIApp
+from litestar.types import HTTPScope, Receive
 from msgspec.structs import force_setattr
 
 from ledger.api.access import requires
@@ -17,7 +16,7 @@ from ledger.api.decoding import BodyDecoder, read_body, require_unique_keys
 from ledger.api.metrics import Timer
 from ledger.api.problems import HttpRefused, problem_response
 from ledger.api.refusal_table import HttpRefusal
-from ledger.api.responses import AnyRequest, Headers, ReadyResponse, request_id_of
+from ledger.api.responses import Headers, ReadyResponse, request_id_of, serve
 from ledger.core.commands import Command
 from ledger.core.identifiers import IDENTIFIER_PATTERN
 from ledger.core.refusals import Refusal, Refused
@@ -27,7 +26,6 @@ from ledger.workspace.commands import IssueApiKey
 
 END_USER_LENGTH_MAX = 256
 REPLAYED: Headers = ((b"idempotent-replayed", b"true"),)
-INSTANTS = ("effective_at", "valid_until")
 
 
 def create_post_handlers(context: ApiContext) -> list[HTTPRouteHandler]:
@@ -41,30 +39,33 @@ def create_post_handler(route: CommandRoute, context: ApiContext) -> HTTPRouteHa
     timer = context.metrics.timer(route.kind)
     execute = issue_key if route.command is IssueApiKey else execute_command
 
-    async def handle(request: Request[Any, Any, Any]) -> ASGIApp:
+    async def answer(scope: HTTPScope, receive: Receive) -> ReadyResponse:
         started = perf_counter()
-        command = await read_command(request, route, decoder, context)
-        response = await execute(context, command, request, timer)
+        headers = dict(scope["headers"])
+        body = await read_body(headers, receive)
+        command = read_command(route, decoder, body, headers, scope["path_params"])
+        hide_end_user(command, context.ledger)
+        response = await execute(context, command, scope, timer)
         timer.observe(perf_counter() - started)
         return response
 
-    return post(route.typed_path, name=route.kind, opt=requires(route.scope))(handle)
+    return post(route.typed_path, name=route.kind, opt=requires(route.scope), sync_to_thread=False)(serve(answer))
 
 
-async def read_command(
-    request: AnyRequest, route: CommandRoute, decoder: BodyDecoder[Command], context: ApiContext
+def read_command(
+    route: CommandRoute,
+    decoder: BodyDecoder[Command],
+    body: bytes,
+    headers: Mapping[bytes, bytes],
+    ids: Mapping[str, str],
 ) -> Command:
     """Return the command that a post states in its body, path and Idempotency-Key, else refuse."""
-    headers = dict(request.scope["headers"])
-    body = await read_body(request, headers)
     command = decoder.decode(body)
     require_unique_keys(body)
-    ids: Mapping[str, str] = request.scope["path_params"]
     for field in route.path_fields:
         fill(command, field, ids[field], "the path")
     if route.key_field:
         fill(command, route.key_field, idempotency_key(headers), "the Idempotency-Key")
-    finish_command(command, context.ledger)
     return command
 
 
@@ -94,14 +95,8 @@ def idempotency_key(headers: Mapping[bytes, bytes]) -> str:
     return value
 
 
-def finish_command(command: Command, ledger: Ledger, place: str = "") -> None:
-    """Refuse instants without a time zone, and replace the end user's own id by its keyed hash."""
-    for field in INSTANTS:
-        stated = getattr(command, field)
-        if stated is not None and stated.tzinfo is None:
-            raise HttpRefused(
-                HttpRefusal.FIELD_INVALID, f"{place}{field}: an instant needs a time zone, such as Z", field=place + field
-            )
+def hide_end_user(command: Command, ledger: Ledger, place: str = "") -> None:
+    """Replace the end user's own id by its keyed hash: no book ever holds the id itself."""
     if isinstance(command, RouteRequest) and command.end_user is not None:
         end_user = command.end_user
         if not end_user.isprintable() or not 0 < len(end_user) <= END_USER_LENGTH_MAX:
@@ -113,39 +108,39 @@ def finish_command(command: Command, ledger: Ledger, place: str = "") -> None:
         force_setattr(command, "end_user", ledger.hash_end_user(command.workspace_id, end_user))
 
 
-async def execute_command(context: ApiContext, command: Command, request: AnyRequest, timer: Timer) -> ReadyResponse:
+async def execute_command(context: ApiContext, command: Command, scope: HTTPScope, timer: Timer) -> ReadyResponse:
     """Execute a command and return the answer to its post."""
-    principal: Principal = request.scope["user"]
+    principal: Principal = scope["user"]
     outcome = await context.ledger.execute_async(command, principal.api_key_id)
     if outcome.recorded is None:
-        return answer_refused(context, outcome, request, timer)
+        return answer_refused(context, outcome, scope, timer)
     (timer.repeated if outcome.repeated else timer.recorded)()
     answer = await context.answer(outcome.recorded, outcome.repeated)
     return recorded_response(answer)
 
 
-async def issue_key(context: ApiContext, command: Command, request: AnyRequest, timer: Timer) -> ReadyResponse:
+async def issue_key(context: ApiContext, command: Command, scope: HTTPScope, timer: Timer) -> ReadyResponse:
     """Issue a key and return the answer with its token."""
     if not isinstance(command, NewApiKey):
         raise TypeError(f"{type(command).__name__} issues no key")
-    principal: Principal = request.scope["user"]
+    principal: Principal = scope["user"]
     issued = await context.ledger.issue_key_async(command.to_command(), principal.api_key_id)
     outcome = issued.outcome
     if outcome.recorded is None:
-        return answer_refused(context, outcome, request, timer)
+        return answer_refused(context, outcome, scope, timer)
     (timer.repeated if outcome.repeated else timer.recorded)()
     answer = await context.answer(outcome.recorded, outcome.repeated)
     return recorded_response(key_answer(answer, issued.token))
 
 
-def answer_refused(context: ApiContext, outcome: Outcome, request: AnyRequest, timer: Timer) -> ReadyResponse:
+def answer_refused(context: ApiContext, outcome: Outcome, scope: HTTPScope, timer: Timer) -> ReadyResponse:
     """Return the problem that a refused command is answered with."""
     refused = outcome.refused
     if refused is None:
         raise TypeError("an outcome is either recorded or refused")
     timer.refused()
     context.metrics.refused(refused.code)
-    return problem_response(refused, request_id_of(request.scope))
+    return problem_response(refused, request_id_of(scope))
 
 
 def recorded_response(answer: CommandAnswer) -> ReadyResponse:

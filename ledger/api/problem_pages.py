@@ -1,17 +1,14 @@
 """The problems' own pages: what every `type` means and what helps, at the path that the `type` is."""
 
-from typing import Any
-
 import msgspec
-from litestar import Request, get
 from litestar.handlers import HTTPRouteHandler
-from litestar.types import ASGIApp
+from litestar.types import HTTPScope, Receive
 
 from ledger.api.access import PUBLIC
 from ledger.api.answers import encode
 from ledger.api.problems import HttpRefused, problem_type
 from ledger.api.refusal_table import MEANINGS, RETRY_AFTER_SECONDS, Code, HttpRefusal, is_transient
-from ledger.api.responses import ReadyResponse
+from ledger.api.responses import ReadyResponse, get_handler
 
 
 class ProblemPage(msgspec.Struct, frozen=True):
@@ -40,16 +37,16 @@ def create_problem_handlers() -> list[HTTPRouteHandler]:
     """Return the handlers of the problems' pages."""
     every = encode({"problems": list(PAGES.values())})
 
-    async def problems(request: Request[Any, Any, Any]) -> ASGIApp:
+    async def problems(scope: HTTPScope, receive: Receive) -> ReadyResponse:
         return ReadyResponse(200, every)
 
-    async def problem(request: Request[Any, Any, Any]) -> ASGIApp:
-        page = PAGES.get(request.scope["path_params"]["problem"])
+    async def problem(scope: HTTPScope, receive: Receive) -> ReadyResponse:
+        page = PAGES.get(scope["path_params"]["problem"])
         if page is None:
             raise HttpRefused(HttpRefusal.NOT_FOUND, "there is no such problem")
         return ReadyResponse(200, encode(page))
 
     return [
-        get("/problems", name="problems", opt=PUBLIC)(problems),
-        get("/problems/{problem:str}", name="problem", opt=PUBLIC)(problem),
+        get_handler("/problems", problems, PUBLIC),
+        get_handler("/problems/{problem:str}", problem, PUBLIC),
     ]

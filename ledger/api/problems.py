@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
-from litestar import Response
+from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
 from ledger.api.refusal_table import MEANINGS, RETRY_AFTER_SECONDS, Code, HttpRefusal, is_transient
-from ledger.api.responses import AnyRequest, Headers, ReadyResponse, request_id_of
+from ledger.api.responses import Headers, ReadyResponse, request_id_of
 from ledger.core.refusals import Refused
 
 PROBLEM_JSON = "application/problem+json"
@@ -32,6 +32,7 @@ HTTP_CODES: dict[int, HttpRefusal] = {
 """Statuses that the framework answers by itself."""
 
 Answer = Response[bytes]
+AnyRequest = Request[Any, Any, Any]
 
 logger = logging.getLogger("ledger.api")
 _encoder = msgspec.json.Encoder()
@@ -116,6 +117,8 @@ def exception_handlers(count: Callable[[Code], None]) -> dict[Any, Any]:
     def answer_http_exception(request: AnyRequest, exception: HTTPException) -> Answer:
         # The framework refuses by itself: 404, 405, a bad Host header. Its own words are left out.
         code = code_of_status(exception.status_code)
+        if code is HttpRefusal.INTERNAL_ERROR:
+            return answer_defect(request, exception)
         allow = (exception.headers or {}).get("allow")
         headers: Headers = () if allow is None else ((b"allow", allow.encode()),)
         return answer(request, code, MEANINGS[code].meaning, {}, headers)

@@ -5,14 +5,13 @@ Each answer has a weak ETag; a reader that names it gets 304 while nothing has c
 
 from typing import Any
 
-from litestar import Request, get
 from litestar.handlers import HTTPRouteHandler
-from litestar.types import ASGIApp
+from litestar.types import HTTPScope, Receive
 
 from ledger.api.access import require_own_workspace, requires, workspace_unknown
 from ledger.api.answers import encode
 from ledger.api.context import ApiContext
-from ledger.api.responses import REVALIDATE, AnyRequest, ReadyResponse
+from ledger.api.responses import REVALIDATE, ReadyResponse, get_handler
 from ledger.api.views import balance_view, balances_view, catalog_view, workspace_view
 from ledger.core.identifiers import WORKSPACE_PATTERN
 from ledger.core.refusals import Refusal, Refused
@@ -24,69 +23,69 @@ READ = requires("read")
 def create_read_handlers(context: ApiContext) -> list[HTTPRouteHandler]:
     """Return the handlers of all reads."""
 
-    async def read_catalog(request: Request[Any, Any, Any]) -> ASGIApp:
-        principal: Principal = request.scope["user"]
+    async def read_catalog(scope: HTTPScope, receive: Receive) -> ReadyResponse:
+        principal: Principal = scope["user"]
         catalog = await context.ledger.catalog()
         # The platform's keys see more, so that one tag may not stand for both answers.
         tag = f"{catalog.position}{'p' if principal.is_platform else ''}"
-        return unchanged(request, tag) or tagged(catalog_view(catalog, principal), tag)
+        return unchanged(scope, tag) or tagged(catalog_view(catalog, principal), tag)
 
-    async def read_workspace(request: Request[Any, Any, Any]) -> ASGIApp:
-        return await answer_workspace(request, context)
+    async def read_workspace(scope: HTTPScope, receive: Receive) -> ReadyResponse:
+        return await answer_workspace(scope, context)
 
-    async def read_wallets(request: Request[Any, Any, Any]) -> ASGIApp:
-        live = await live_wallets(request, context)
-        return unchanged(request, str(live.position)) or tagged(balances_view(live), str(live.position))
+    async def read_wallets(scope: HTTPScope, receive: Receive) -> ReadyResponse:
+        live = await live_wallets(scope, context)
+        return unchanged(scope, str(live.position)) or tagged(balances_view(live), str(live.position))
 
-    async def read_wallet(request: Request[Any, Any, Any]) -> ASGIApp:
-        live = await live_wallets(request, context)
-        bucket = request.scope["path_params"]["bucket"]
+    async def read_wallet(scope: HTTPScope, receive: Receive) -> ReadyResponse:
+        live = await live_wallets(scope, context)
+        bucket = scope["path_params"]["bucket"]
         for wallet in live.wallets:
             if wallet.bucket == bucket:
                 tag = str(live.position)
-                return unchanged(request, tag) or tagged(balance_view(wallet, live.position), tag)
+                return unchanged(scope, tag) or tagged(balance_view(wallet, live.position), tag)
         raise Refused(Refusal.WALLET_UNKNOWN, "the workspace has no wallet in this bucket", field="bucket")
 
     return [
-        get("/catalog", name="read_catalog", opt=READ)(read_catalog),
-        get("/workspaces/{workspace_id:str}", name="read_workspace", opt=READ)(read_workspace),
-        get("/wallets/{workspace_id:str}", name="read_wallets", opt=READ)(read_wallets),
-        get("/wallets/{workspace_id:str}/{bucket:str}", name="read_wallet", opt=READ)(read_wallet),
+        get_handler("/catalog", read_catalog, READ),
+        get_handler("/workspaces/{workspace_id:str}", read_workspace, READ),
+        get_handler("/wallets/{workspace_id:str}", read_wallets, READ),
+        get_handler("/wallets/{workspace_id:str}/{bucket:str}", read_wallet, READ),
     ]
 
 
-async def answer_workspace(request: AnyRequest, context: ApiContext) -> ReadyResponse:
+async def answer_workspace(scope: HTTPScope, context: ApiContext) -> ReadyResponse:
     """Return a workspace's projects and keys. Names change without an event, so nothing is tagged here."""
-    workspace_id = own_workspace(request)
+    workspace_id = own_workspace(scope)
     state = await context.ledger.workspace(workspace_id)
     if state is None:
         raise workspace_unknown()
     catalog = await context.ledger.catalog()
     rows = await context.ledger.display_names(workspace_id)
     names = {(row.kind, row.name): row.display_name for row in rows}
-    return ReadyResponse(200, encode(workspace_view(state, catalog, names, request.scope["user"])), REVALIDATE)
+    return ReadyResponse(200, encode(workspace_view(state, catalog, names, scope["user"])), REVALIDATE)
 
 
-async def live_wallets(request: AnyRequest, context: ApiContext) -> LiveWallets:
+async def live_wallets(scope: HTTPScope, context: ApiContext) -> LiveWallets:
     """Return the wallets of the path's workspace, else refuse."""
-    live = await context.ledger.live_wallets(own_workspace(request))
+    live = await context.ledger.live_wallets(own_workspace(scope))
     if live is None:
         raise workspace_unknown()
     return live
 
 
-def own_workspace(request: AnyRequest) -> str:
+def own_workspace(scope: HTTPScope) -> str:
     """Return the path's workspace when the key may see it, else refuse."""
-    workspace_id: str = request.scope["path_params"]["workspace_id"]
-    require_own_workspace(request.scope["user"], workspace_id)
+    workspace_id: str = scope["path_params"]["workspace_id"]
+    require_own_workspace(scope["user"], workspace_id)
     if not WORKSPACE_PATTERN.match(workspace_id):
         raise workspace_unknown()
     return workspace_id
 
 
-def unchanged(request: AnyRequest, tag: str) -> ReadyResponse | None:
+def unchanged(scope: HTTPScope, tag: str) -> ReadyResponse | None:
     """Return 304 when the reader has this very state, else None."""
-    for name, value in request.scope["headers"]:
+    for name, value in scope["headers"]:
         if name == b"if-none-match":
             known = [each.strip().removeprefix(b"W/").strip(b'"') for each in value.split(b",")]
             if tag.encode() in known:

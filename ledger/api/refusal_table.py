@@ -54,7 +54,7 @@ NAME_ANOTHER = "Check the name; `GET` what exists."
 STANDS = "Nothing to do: what was recorded first stands."
 LAST_STATE = "Read the request's receipt; this command no longer applies."
 
-HTTP_MEANINGS: dict[HttpRefusal, Meaning] = {
+HTTP_MEANINGS: dict[Code, Meaning] = {
     HttpRefusal.BODY_MALFORMED: Meaning(400, "The body is not JSON in UTF-8.", "Send one JSON value."),
     HttpRefusal.FIELD_INVALID: Meaning(400, "A field is unknown, missing, or of another type.", CORRECT_IT),
     HttpRefusal.KEY_REPEATED: Meaning(400, "An object has one key twice.", "State each key once."),
@@ -85,7 +85,7 @@ HTTP_MEANINGS: dict[HttpRefusal, Meaning] = {
     ),
 }
 
-REFUSAL_MEANINGS: dict[Refusal, Meaning] = {
+REFUSAL_MEANINGS: dict[Code, Meaning] = {
     Refusal.TEXT_INVALID: Meaning(400, "A text or name is empty, too long, or holds a wrong character.", CORRECT_IT),
     Refusal.NUMBER_OUT_OF_RANGE: Meaning(400, "A number is outside its bounds.", CORRECT_IT),
     Refusal.COMMAND_INCOMPLETE: Meaning(400, "Something that this command needs is missing.", "Add what is named."),

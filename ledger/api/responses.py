@@ -6,12 +6,22 @@ look up what is known here before.
 
 import os
 import re
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
 
-from litestar import Request
-from litestar.types import HTTPResponseBodyEvent, HTTPResponseStartEvent, Message, Receive, Scope, Send
+from litestar import get
+from litestar.handlers import HTTPRouteHandler
+from litestar.types import (
+    ASGIApp,
+    HTTPResponseBodyEvent,
+    HTTPResponseStartEvent,
+    HTTPScope,
+    Message,
+    Receive,
+    Scope,
+    Send,
+)
 
-AnyRequest = Request[Any, Any, Any]
 Headers = tuple[tuple[bytes, bytes], ...]
 
 JSON = b"application/json"
@@ -45,10 +55,39 @@ class ReadyResponse:
             "status": self.status,
             "headers": headers,
         }
-        body = b"" if scope["method"] == "HEAD" else self.body  # type: ignore[typeddict-item]
+        body = b"" if cast(HTTPScope, scope)["method"] == "HEAD" else self.body
         content: HTTPResponseBodyEvent = {"type": "http.response.body", "body": body, "more_body": False}
         await send(start)
         await send(content)
+
+
+Endpoint = Callable[[HTTPScope, Receive], Awaitable[ReadyResponse]]
+"""What answers a request: it sees the raw request and returns a ready answer, or raises a refusal."""
+
+
+def serve(endpoint: Endpoint) -> Callable[[], ASGIApp]:
+    """Return a route's function. It takes nothing and returns an application that the framework then calls.
+
+    A function that takes the framework's request object costs a fifth of a post's time for filling the argument.
+    """
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        response = await endpoint(cast(HTTPScope, scope), receive)
+        await response(scope, receive, send)
+
+    def route() -> ASGIApp:
+        return application
+
+    return route
+
+
+def get_handler(
+    path: str, endpoint: Endpoint, opt: dict[str, Any], *, include_in_schema: bool = True
+) -> HTTPRouteHandler:
+    """Return the handler of a GET, called by its endpoint's own name."""
+    return get(path, name=endpoint.__name__, opt=opt, include_in_schema=include_in_schema, sync_to_thread=False)(
+        serve(endpoint)
+    )
 
 
 def request_id_of(scope: Scope) -> str:

@@ -90,8 +90,10 @@ class Wanted:
 
     def add_budgets(self, command: RouteRequest, workspace: WorkspaceState, now: datetime) -> None:
         """Add the budgets that a routing may count in, around the caller's clock and at its stated time."""
-        instants = {to_microseconds(now) + days * DAY_MICROSECONDS for days in (-1, 0, 1)}
-        if command.effective_at is not None:
+        about_now = to_microseconds(now)
+        instants = {about_now + days * DAY_MICROSECONDS for days in (-1, 0, 1)}
+        if command.effective_at is not None and 0 <= to_microseconds(command.effective_at) <= about_now:
+            # Any other time is refused; the calendar's last day has no date in some time zones.
             instants.add(to_microseconds(command.effective_at))
         for instant in instants:
             for budget in budgets_at(

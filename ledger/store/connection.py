@@ -14,6 +14,7 @@ SESSION_SETTINGS = {
     "statement_timeout": "60s",
     "idle_in_transaction_session_timeout": "30s",
     "tcp_user_timeout": "10s",
+    "client_connection_check_interval": "2s",
     # A batch always knows its rows by key. Plans chosen on the statistics of an empty or bursting table would
     # scan; these settings make every join a nested loop over an index.
     "enable_seqscan": "off",
@@ -24,6 +25,9 @@ SESSION_SETTINGS = {
     "plan_cache_mode": "force_generic_plan",
     "jit": "off",
 }
+DATABASE_AWAY: tuple[type[Exception], ...] = (psycopg.OperationalError, psycopg.InterfaceError)
+"""What is raised when the database cannot be reached or goes away: for callers that do not know the driver."""
+
 DURABILITY_SETTINGS = ("fsync", "full_page_writes")
 
 
@@ -37,6 +41,9 @@ def connect_writer(url: str) -> Connection[TupleRow]:
         application_name="route-ledger writer",
         options=f"-c role={WRITER_ROLE} {settings}",
         prepare_threshold=0,
+        # Both ends give up a dead peer; ours in milliseconds, and without effect on a socket in this machine.
+        tcp_user_timeout=10_000,
+        keepalives_idle=10,
     )
     connection.prepared_max = 200
     connection.adapters.register_dumper(BinaryArray, BinaryArrayDumper)

@@ -121,7 +121,7 @@ class LiveReader:
     async def read_wallets(self, workspace_id: str) -> tuple[int, tuple[WalletState, ...]] | None:
         """Return a book's position and its wallets at that moment, or None when there is no such book."""
         rows = await self.fetch("read_live_wallets", workspace_id=workspace_id)
-        if not rows:
+        if not rows or not rows[0][0]:
             return None
         return rows[0][0], tuple(WalletState(*row[1:]) for row in rows if row[1] is not None)
 

@@ -1,7 +1,7 @@
-"""The `eventsourcing` library's mapper for facts: the topic is the event's stable tag, the state its stored bytes.
+"""The `eventsourcing` library's mapper for facts: topics are the events' stable tags, states their stored bytes.
 
-Neither `@event` nor the library's event and aggregate classes are used: its own mapper reads `vars(event)` and
-stores Python names, which a struct has not and a book must not depend on.
+Neither `@event` nor the library's event and aggregate classes are used. Its own mapper reads `vars(event)`, which
+a struct does not have, and stores the names of Python classes, on which no book may depend.
 """
 
 from typing import Any, cast
@@ -38,12 +38,12 @@ class FactTranscoder(Transcoder):
         return encode_fact(obj)
 
     def decode(self, data: bytes) -> Fact:
-        """Return the fact that stored bytes hold. Raises msgspec.ValidationError for bytes that are no fact."""
+        """Return the fact that bytes hold. Raises msgspec.MsgspecError for bytes that are no fact."""
         return decode_fact(data)
 
 
 class FactMapper(Mapper[str]):
-    """Converts between facts in their streams and the library's stored events; bytes pass through unchanged."""
+    """Converts between facts in their streams and the library's stored events. Bytes stay what they are."""
 
     def __init__(self) -> None:
         super().__init__(FactTranscoder())
@@ -57,17 +57,16 @@ class FactMapper(Mapper[str]):
         return StoredEvent(event.originator_id, event.originator_version, tag, event.state)
 
     def to_domain_event(self, stored_event: StoredEvent) -> StreamFact:
-        """Return a stored event as a fact in its stream. Raises MapperDeserialisationError for what is no fact."""
-        stream, version, state = (
-            str(stored_event.originator_id),
-            stored_event.originator_version,
-            stored_event.state,
-        )
+        """Return a stored event as a fact in its stream.
+
+        Raises MapperDeserialisationError for bytes that are no fact, or not one of this topic.
+        """
+        stream, version = str(stored_event.originator_id), stored_event.originator_version
         try:
-            fact = decode_fact(state)
+            fact = decode_fact(stored_event.state)
         except msgspec.MsgspecError as error:
             raise MapperDeserialisationError(f"{stream} version {version} is no fact: {error}") from error
         tag = TAGS[type(fact.event)]
         if tag != stored_event.topic:
             raise MapperDeserialisationError(f"{stream} version {version} is {tag}, not {stored_event.topic}")
-        return StreamFact(stream, version, fact, state)
+        return StreamFact(stream, version, fact, stored_event.state)

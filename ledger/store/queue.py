@@ -6,11 +6,11 @@ settlement that is refused costs somebody money.
 
 import threading
 from collections import Counter, deque
+from collections.abc import Callable
 
-from ledger.core.commands import Command
 from ledger.core.refusals import Refusal, Refused
 from ledger.request.commands import ExtendHold, RouteRequest, TakeFallback
-from ledger.store.batch import Pending
+from ledger.store.batch import Outcome, Pending
 
 CAPACITY = 20_000
 HOLDS_CAPACITY = 10_000
@@ -35,27 +35,57 @@ class CommandQueue:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def put(self, pendings: list[Pending]) -> None:
-        """Take commands, all or none. Refused when the queue is full, closed, or the database is known to be down."""
+    def put(self, pendings: list[Pending], expect: Callable[[list[Pending]], None]) -> list[Pending]:
+        """Take the commands for which there is room and return them; the others are answered.
+
+        `expect` is told which are taken before any can be answered. All are refused when the queue is closed or
+        the database is known to be down.
+        """
         with self._condition:
             if self._closed:
                 raise Refused(Refusal.UNAVAILABLE, "the service is shutting down")
-            if not self.reachable and self._waiting:
-                # One batch stays in the queue and asks whether the database is back; the rest is answered at once.
+            if not self.reachable and (self._waiting or self._in_work):
+                # One batch asks whether the database is back; the rest is answered at once.
                 raise Refused(Refusal.UNAVAILABLE, "the database does not answer; nothing was recorded")
-            for pending in pendings:
-                self._require_room(pending.command)
+            coming = Counter(pending.command.workspace_id for pending in pendings)
+            if not self._has_room(coming):
+                pendings = self._shed(pendings)
+                coming = Counter(pending.command.workspace_id for pending in pendings)
+            expect(pendings)
             self._waiting.extend(pendings)
-            for pending in pendings:
-                self._by_workspace[pending.command.workspace_id] += 1
+            self._by_workspace.update(coming)
             self._condition.notify()
+            return pendings
 
-    def _require_room(self, command: Command) -> None:
-        sheddable = isinstance(command, HOLDS)
-        limit = HOLDS_CAPACITY if sheddable else CAPACITY
-        workspace_limit = WORKSPACE_HOLDS_CAPACITY if sheddable else WORKSPACE_CAPACITY
-        if len(self._waiting) >= limit or self._by_workspace[command.workspace_id] >= workspace_limit:
-            raise Refused(Refusal.OVERLOADED, "too many commands are waiting; try again in a moment")
+    def _has_room(self, coming: Counter[str]) -> bool:
+        """Return whether all of a call fits, whatever it consists of."""
+        if len(self._waiting) + coming.total() > HOLDS_CAPACITY:
+            return False
+        waiting = self._by_workspace
+        return all(waiting[name] + count <= WORKSPACE_HOLDS_CAPACITY for name, count in coming.items())
+
+    def _shed(self, pendings: list[Pending]) -> list[Pending]:
+        """Return what there is room for, in order, and answer the rest.
+
+        What follows on a command that is shed is shed with it: by itself it would be refused for good.
+        """
+        refused = Refused(Refusal.OVERLOADED, "too many commands are waiting; try again in a moment")
+        taken: list[Pending] = []
+        coming: Counter[str] = Counter()
+        shed: set[tuple[str, str]] = set()
+        for pending in pendings:
+            name = pending.command.workspace_id
+            request = (name, getattr(pending.command, "request_id", ""))
+            is_hold = isinstance(pending.command, HOLDS)
+            is_full = len(self._waiting) + len(taken) >= (HOLDS_CAPACITY if is_hold else CAPACITY)
+            limit = WORKSPACE_HOLDS_CAPACITY if is_hold else WORKSPACE_CAPACITY
+            if request in shed or is_full or self._by_workspace[name] + coming[name] >= limit:
+                shed.add(request)
+                pending.outcome = Outcome(refused=refused)
+            else:
+                coming[name] += 1
+                taken.append(pending)
+        return taken
 
     def take(self, commands_max: int) -> list[Pending]:
         """Return waiting commands in order, at most so many and of at most so many books; empty when closed."""
@@ -75,13 +105,25 @@ class CommandQueue:
     def done(self, batch: list[Pending]) -> None:
         """Note that a batch was answered."""
         with self._condition:
-            for pending in batch:
-                workspace_id = pending.command.workspace_id
-                self._by_workspace[workspace_id] -= 1
-                if not self._by_workspace[workspace_id]:
-                    del self._by_workspace[workspace_id]
+            self._uncount(batch)
             self._in_work = 0
             self._condition.notify_all()
+
+    def drop(self) -> list[Pending]:
+        """Return all that waits and is in no batch yet, and forget it."""
+        with self._condition:
+            left = list(self._waiting)
+            self._waiting.clear()
+            self._uncount(left)
+            return left
+
+    def _uncount(self, pendings: list[Pending]) -> None:
+        """Make room for as many others of the same workspaces."""
+        for pending in pendings:
+            workspace_id = pending.command.workspace_id
+            self._by_workspace[workspace_id] -= 1
+            if not self._by_workspace[workspace_id]:
+                del self._by_workspace[workspace_id]
 
     def close(self, drain_seconds: float) -> list[Pending]:
         """Take nothing more, wait for what is waiting within a bound, and return what was not reached in time."""
@@ -91,4 +133,5 @@ class CommandQueue:
             self._condition.wait_for(lambda: not self._waiting and not self._in_work, drain_seconds)
             left = list(self._waiting)
             self._waiting.clear()
+            self._uncount(left)
             return left

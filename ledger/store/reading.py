@@ -184,7 +184,8 @@ def read_catalog(connection: Connection[TupleRow], catalog: Catalog, platform_po
     for position, state in run(connection, "read_catalog_events", (catalog.version,)).fetchall():
         event: Any = decode_fact(state).event
         catalog = fold_catalog(catalog, catalog_event(event), position)
-    return msgspec.structs.replace(catalog, position=platform_position)
+    # Something may have been published since the position was read, and is in the catalog now.
+    return msgspec.structs.replace(catalog, position=max(catalog.position, platform_position))
 
 
 def catalog_event(event: Any) -> CatalogEvent:

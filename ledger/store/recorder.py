@@ -1,9 +1,10 @@
-"""The `eventsourcing` library's recorder on one book: a stream is an originator, a position a notification id.
+"""The `eventsourcing` library's recorder on one book: streams are originators, positions notification ids.
 
 Events enter as group commit's do: under the book's lock, at the next positions, chained to the book's digest.
-So no reader ever sees a position before all those below it, and a follower needs to know no more than one number.
+So nobody ever sees a position before all those below it, and a follower needs to remember only one number.
 """
 
+import struct
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -19,6 +20,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from ledger.events import Recorded
+from ledger.store.arrays import bytea_array, text_array
 from ledger.store.batch import Head
 from ledger.store.chain import leaf_digest, next_digest, start_digest
 from ledger.store.connection import connect_writer
@@ -31,21 +33,27 @@ QUERIES = load_queries("ledger.store.sql", "recorder.sql")
 NOTIFICATIONS_PER_PAGE = 500
 POLL_SECONDS_MIN = 0.01
 POLL_SECONDS_MAX = 0.5
-"""A subscription that finds nothing new waits twice as long as before, from the first to the second of these."""
+"""A subscription that finds nothing new waits for the first of these, then twice as long, up to the second."""
 
-LIBRARY_ERRORS: tuple[tuple[type[psycopg.Error], type[persistence.PersistenceError]], ...] = (
+LIBRARY_ERRORS: tuple[tuple[type[Exception], type[persistence.PersistenceError]], ...] = (
     (psycopg.errors.UniqueViolation, persistence.IntegrityError),
     (psycopg.errors.CheckViolation, persistence.DataError),
     (psycopg.DataError, persistence.DataError),
     (psycopg.OperationalError, persistence.OperationalError),
     (psycopg.ProgrammingError, persistence.ProgrammingError),
     (psycopg.InterfaceError, persistence.InterfaceError),
+    (psycopg.Error, persistence.DatabaseError),
+    (UnicodeError, persistence.DataError),
+    (struct.error, persistence.DataError),
 )
-"""What the library calls a database's errors. Only a used version is its IntegrityError: that means a conflict."""
+"""What the library calls an error. Its IntegrityError means a conflict, and only a used version is one."""
 
 
 class Connections:
-    """Writer connections, lent to one thread at a time and kept open in between. Errors come out as the library's."""
+    """Writer connections, each lent to one thread at a time and kept open in between.
+
+    What fails while one is lent comes out as the library's own errors.
+    """
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -65,7 +73,7 @@ class Connections:
             self._idle.append(connection)
             if self._closed:
                 self.drop()
-        except psycopg.Error as error:
+        except (psycopg.Error, UnicodeError, struct.error) as error:
             if isinstance(error, psycopg.OperationalError):
                 self.drop()
             raise to_library_error(error) from error
@@ -96,7 +104,7 @@ class Connections:
 
 
 class BookRecorder(ApplicationRecorder):
-    """Records and reads the events of one book, by the library's protocol. Safe for threads; close it after use.
+    """Records and reads the events of one book. Threads may share it; close it after use.
 
     It reads any book. It writes only to books that the service has not opened, because it moves no wallet, hold
     or budget: a live book is written by group commit alone.
@@ -104,6 +112,7 @@ class BookRecorder(ApplicationRecorder):
 
     def __init__(self, url: str, workspace_id: str) -> None:
         self.workspace_id = workspace_id
+        self.url = url
         self._connections = Connections(url)
 
     def __enter__(self) -> Self:
@@ -130,9 +139,7 @@ class BookRecorder(ApplicationRecorder):
         with self._connections.lend() as connection:
             head, clock = lock_book(connection, self.workspace_id)
             if head.workspace_version:
-                raise persistence.ProgrammingError(
-                    f"book {self.workspace_id} is live: only group commit writes to it"
-                )
+                raise persistence.ProgrammingError(f"book {self.workspace_id} is live: group commit alone writes to it")
             old_position = head.position
             events = chain_events(self.workspace_id, head, clock, stored_events)
             with connection.pipeline():
@@ -183,18 +190,16 @@ class BookRecorder(ApplicationRecorder):
 
     def max_notification_id(self) -> int | None:
         """Return the position of the book's last event, or None for a book without events."""
-        position: int | None = self._connections.fetch("max_notification_id", workspace_id=self.workspace_id)[
-            0
-        ][0]
-        return position
+        rows = self._connections.fetch("max_notification_id", workspace_id=self.workspace_id)
+        return rows[0][0] if rows else None
 
     def subscribe(self, gt: int | None = None, topics: Sequence[str] = ()) -> "PollingSubscription":
-        """Return the events after position `gt`, those to come included, as an iterator that waits for them."""
+        """Return an iterator over the events after position `gt` that waits for those to come."""
         return PollingSubscription(self, gt, topics)
 
 
 class PollingSubscription(Subscription[ApplicationRecorder]):
-    """Follows a book by asking for news, less often the longer there are none. `stop` ends it from any thread."""
+    """Follows a book by asking for news, less often while there are none. Any thread may `stop` it."""
 
     def __init__(self, recorder: ApplicationRecorder, gt: int | None, topics: Sequence[str]) -> None:
         super().__init__(recorder, gt, topics)
@@ -219,7 +224,10 @@ class PollingSubscription(Subscription[ApplicationRecorder]):
         raise StopIteration
 
     def _turn_page(self) -> bool:
-        """Read on to where the book ends now; return whether it went on. Other topics are passed over once."""
+        """Read on to where the book ends now; return whether it went on.
+
+        Events of other topics are passed over once and not looked at again.
+        """
         end = self._recorder.max_notification_id() or 0
         if end <= self._position:
             return False
@@ -232,20 +240,19 @@ class PollingSubscription(Subscription[ApplicationRecorder]):
 
 
 def lock_book(connection: Connection[TupleRow], workspace_id: str) -> tuple[Head, int]:
-    """Begin a transaction that holds the book's lock; return its head and the database's clock after the lock."""
+    """Begin a transaction that locks the book; return the book's head and the database's clock after that."""
     with connection.pipeline():
         run(connection, "begin")
         run(connection, "durable")
-        run(connection, "insert_missing_books", ([workspace_id], [start_digest(workspace_id)]))
-        books = run(connection, "lock_books", ([workspace_id],))
+        book = text_array([workspace_id])
+        run(connection, "insert_missing_books", (book, bytea_array([start_digest(workspace_id)])))
+        books = run(connection, "lock_books", (book,))
         clock = run(connection, "read_clock")
         (_, *head), (now, _) = books.fetchall()[0], clock.fetchall()[0]
     return Head(*head), now
 
 
-def chain_events(
-    workspace_id: str, head: Head, clock: int, stored_events: Sequence[StoredEvent]
-) -> list[Recorded]:
+def chain_events(workspace_id: str, head: Head, clock: int, stored_events: Sequence[StoredEvent]) -> list[Recorded]:
     """Return events in their places after the head, which moves to the last of them."""
     events: list[Recorded] = []
     head.recorded_at = max(clock, head.recorded_at)
@@ -259,9 +266,7 @@ def chain_events(
     return events
 
 
-def to_library_error(error: psycopg.Error) -> persistence.PersistenceError:
-    """Return what the library calls an error of the database."""
-    for kind, library_kind in LIBRARY_ERRORS:
-        if isinstance(error, kind):
-            return library_kind(str(error))
-    return persistence.DatabaseError(str(error))
+def to_library_error(error: Exception) -> persistence.PersistenceError:
+    """Return what the library calls an error of the database, or of a value that it cannot hold."""
+    kind = next(library_kind for kind, library_kind in LIBRARY_ERRORS if isinstance(error, kind))
+    return kind(str(error))

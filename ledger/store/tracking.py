@@ -28,7 +28,7 @@ class BookTracking(TrackingRecorder):
         self._connections.close()
 
     def insert_tracking(self, tracking: Tracking) -> None:
-        """Note that an application has come to a position. Raises IntegrityError when it had been there before."""
+        """Note that an application has processed a position. Raises IntegrityError when it had done so before."""
         moved = self._connections.fetch(
             "insert_tracking",
             workspace_id=self.workspace_id,
@@ -36,9 +36,7 @@ class BookTracking(TrackingRecorder):
             notification_id=tracking.notification_id,
         )
         if not moved:
-            raise IntegrityError(
-                f"{tracking.application_name} has processed {tracking.notification_id} before"
-            )
+            raise IntegrityError(f"{tracking.application_name} had processed {tracking.notification_id} before")
 
     def max_tracking_id(self, application_name: str) -> int | None:
         """Return the last position that an application has processed, or None when it has not begun."""

@@ -6,7 +6,6 @@ answered twice.
 """
 
 import logging
-import struct
 import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -65,6 +64,8 @@ class Writer(threading.Thread):
             try:
                 self._commit(batch)
             except Exception:
+                # Whatever the connection was in the middle of must not ride on the next batch's commit.
+                self._disconnect()
                 log.exception("a batch of %d commands failed", len(batch))
                 answer(batch, Refused(Refusal.OUTCOME_UNKNOWN, "unknown: repeat with the same identity"))
             self.queue.done(batch)
@@ -108,7 +109,7 @@ class Writer(threading.Thread):
                     raise BatchBroken(str(error)) from error
                 log.warning("a batch of %d commands is tried again: %s", len(pendings), str(error).strip())
                 self._wait_or_give_up(pendings, deadline, sent, error)
-            except (UnicodeError, OverflowError, ValueError, TypeError, LookupError, struct.error) as error:
+            except Exception as error:
                 self._disconnect()
                 raise BatchBroken(repr(error)) from error
             if pendings[0].outcome.refused is not None:
@@ -156,13 +157,25 @@ class Writer(threading.Thread):
             self.caches.workspaces[workspace_id] = batch.books[workspace_id].workspace
         while len(self.caches.workspaces) > CACHED_WORKSPACES_MAX:
             self.caches.workspaces.pop(next(iter(self.caches.workspaces)))
-        self.on_commit(moved)
+        try:
+            self.on_commit(moved)
+        except Exception:
+            log.exception("the hint that books have moved could not be given")
 
     def _connected(self) -> Connection[TupleRow]:
-        """Return the connection, made anew if need be; while none can be had, new commands are refused at the door."""
+        """Return the connection, made anew if need be.
+
+        While none can be had, what waits is answered, and new commands are refused at the door.
+        """
         if self._connection is None or self._connection.closed:
-            self.queue.reachable = False
-            self._connection = connect_writer(self.url)
+            try:
+                self._connection = connect_writer(self.url)
+            except psycopg.Error:
+                self.queue.reachable = False
+                waiting = self.queue.drop()
+                answer(waiting, Refused(Refusal.UNAVAILABLE, "the database does not answer; nothing was recorded"))
+                deliver(waiting)
+                raise
             self.queue.reachable = True
         return self._connection
 

@@ -9,3 +9,9 @@ from stdin (format binary)
 -- name: copy_legs
 copy {table} (workspace_id, generation, bucket, position, leg, debit_account, credit_account, minor)
 from stdin (format binary)
+
+-- name: copy_accounts
+copy {table} (workspace_id, generation, bucket, account, debit_minor, credit_minor) from stdin (format binary)
+
+-- name: copy_wallets
+copy {table} (workspace_id, generation, bucket, unit, scale, credit_limit_minor) from stdin (format binary)

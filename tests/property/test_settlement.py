@@ -71,14 +71,10 @@ def set_limits(world: World, key_limit: int | None, project_limit: int | None) -
         return () if limit is None else (workspace.StatedSpendLimit("credit", "day", stated(limit)),)
 
     world.do(
-        workspace.SetApiKeyLimits(
-            **MINE, change_id="a", api_key_id="k1", limits=limits(spend=stated_limits(key_limit))
-        )
+        workspace.SetApiKeyLimits(**MINE, change_id="a", api_key_id="k1", limits=limits(spend=stated_limits(key_limit)))
     )
     world.do(
-        workspace.SetProjectLimits(
-            **MINE, change_id="b", project_id="web", spend_limits=stated_limits(project_limit)
-        )
+        workspace.SetProjectLimits(**MINE, change_id="b", project_id="web", spend_limits=stated_limits(project_limit))
     )
 
 
@@ -107,9 +103,7 @@ def routed(case: Case) -> World | None:
     elif case.ended is not None:
         world.do(release_request(cause=case.ended))
     held = wallet(world).held_minor + case.other_hold
-    book.wallets["credit"] = msgspec.structs.replace(
-        wallet(world), posted_minor=case.posted, held_minor=held
-    )
+    book.wallets["credit"] = msgspec.structs.replace(wallet(world), posted_minor=case.posted, held_minor=held)
     return world
 
 
@@ -191,14 +185,14 @@ def test_refunds_never_exceed_what_was_paid(case: Case, refunds: list[int]) -> N
     assert request_of(world).paid_minor - request_of(world).refunded_minor == left
 
 
-@given(cases, st.lists(st.tuples(st.booleans(), st.integers(-50, 50)), max_size=4))
-def test_corrections_give_back_at_most_what_was_paid(case: Case, steps: list[tuple[bool, int]]) -> None:
+@given(cases, st.lists(st.integers(-50, 50), max_size=4))
+def test_corrections_give_back_at_most_what_was_paid(case: Case, steps: list[int]) -> None:
     """Upward corrections are taken even below zero, downward ones stop at what was paid less refunds."""
     world = routed(case)
     if world is None:
         return
     left = case.charge - settle(world, case.charge).overrun_minor
-    for number, (_, minor) in enumerate(steps):
+    for number, minor in enumerate(steps):
         before = wallet(world)
         command = correct_charge(correction_id=f"n{number}", difference=stated(minor))
         if minor == 0 or -minor > left:

@@ -248,9 +248,7 @@ def request_commands() -> list[Command]:
         settle_request(),
         refund_charge(),
         correct_charge(),
-        correct_charge(
-            correction_id="n2", cause="rerated", difference=None, usage=again, rate_card="gpt-direct.1"
-        ),
+        correct_charge(correction_id="n2", cause="rerated", difference=None, usage=again, rate_card="gpt-direct.1"),
         route_request("r2", route="own-price", rate_card=None),
         settle_request("r2", route="own-price", charge=credit("0.25")),
         route_request("r3"),

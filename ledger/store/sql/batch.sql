@@ -158,9 +158,10 @@ commit
 rollback
 
 -- name: find_expired
--- The sweeper's only question over all books; each answer is checked again under its book's lock.
+-- The sweeper's only question over all books; each answer is checked again under its book's lock. By the clock
+-- of the database, like that check.
 select workspace_id, request_id
 from ledger.hold
-where expires_at <= %b::int8
+where expires_at <= (extract(epoch from statement_timestamp()) * 1000000)::int8
 order by expires_at
 limit %b

@@ -1,0 +1,242 @@
+"""`route-ledger.toml` brought from a file into a ledger's catalog, here or elsewhere.
+
+What a file means is decided without I/O in `ledger.catalog.config`. Here files are read, differences posted until
+the catalog says what the file says, and a provider's key is fetched from where the file says it is.
+
+The steps of applying are one generator, driven by a thread (`apply_configuration`) or an event loop
+(`apply_configuration_async`). Two servers may apply at once: the one whose names are taken reads again.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Generator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from ledger.catalog.commands import CatalogCommand
+from ledger.catalog.config.difference import Difference, diff
+from ledger.catalog.config.parsing import parse_config
+from ledger.catalog.config.tables import Problem
+from ledger.catalog.config.values import Config
+from ledger.catalog.state import Catalog
+from ledger.core.commands import Command
+from ledger.core.refusals import Refusal
+
+ATTEMPTS = 6
+PAUSE_SECONDS = 0.3
+"""Grows with each attempt: a server elsewhere may answer from a catalog that is a second old."""
+
+COMMANDS_PER_CALL = 500
+RACES = frozenset({Refusal.IDENTITY_CONFLICT, Refusal.CATALOG_CONFLICT})
+"""Refusals that somebody else who publishes at the same moment can cause."""
+
+
+class ConfigurationInvalid(ValueError):
+    """A file can't be applied. `problems` has all that is wrong, not only the first."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = tuple(problems)
+
+
+class ConfigurationNotApplied(Exception):
+    """The ledger refused changes. What was recorded before stays; applying again goes on from there."""
+
+
+class RefusedChange(Protocol):
+    """Why a change was refused: `Refused` in process, `RefusedByLedger` over HTTP."""
+
+    @property
+    def code(self) -> str:
+        """The stable reason."""
+
+    @property
+    def detail(self) -> str:
+        """The same for a person."""
+
+    @property
+    def transient(self) -> bool:
+        """Whether the same may succeed later."""
+
+
+class ChangeOutcome(Protocol):
+    """What became of one change: recorded now, recorded before, or refused."""
+
+    @property
+    def repeated(self) -> bool:
+        """Whether it was there before."""
+
+    @property
+    def refused(self) -> RefusedChange | None:
+        """Why it was refused, if it was."""
+
+
+class CatalogKeeper(Protocol):
+    """A ledger whose catalog can be read, as it is now, and changed."""
+
+    def read_catalog(self) -> Catalog:
+        """Return the catalog."""
+
+    def execute_many(self, commands: Sequence[Command], actor: str) -> Sequence[ChangeOutcome]:
+        """Return the outcomes of commands, in order."""
+
+
+class AsyncCatalogKeeper(Protocol):
+    """The same in an event loop. `ledger.service.Ledger` is one."""
+
+    async def catalog(self) -> Catalog:
+        """Return the catalog."""
+
+    async def execute_many_async(self, commands: Sequence[Command], actor: str) -> Sequence[ChangeOutcome]:
+        """Return the outcomes of commands, in order."""
+
+
+class Applied(msgspec.Struct, frozen=True):
+    """What applying a file did: the changes that were recorded, and what a person should know."""
+
+    changes: tuple[CatalogCommand, ...]
+    notices: tuple[Problem, ...]
+
+
+class ReadCatalog(msgspec.Struct, frozen=True):
+    """A step: read the catalog, after a pause."""
+
+    pause_seconds: float
+
+
+Step = ReadCatalog | tuple[CatalogCommand, ...]
+Steps = Generator[Step, Any, Applied]
+"""Yields what is to be done and is sent a `Catalog`, or the outcomes of the commands."""
+
+
+def parse_configuration(text: str) -> Config:
+    """Return what a file's text says. Raises ConfigurationInvalid with every problem."""
+    config, problems = parse_config(text)
+    if config is None:
+        raise ConfigurationInvalid(problems)
+    return config
+
+
+def read_configuration(path: Path) -> Config:
+    """Return what a file says. Raises ConfigurationInvalid with every problem, one of reading it included."""
+    try:
+        # Bytes, so that no line end is translated: the digest is that of the file.
+        text = path.read_bytes().decode()
+    except UnicodeDecodeError:
+        raise ConfigurationInvalid((Problem(str(path), "is not UTF-8"),)) from None
+    except OSError as error:
+        raise ConfigurationInvalid((Problem(str(path), f"can't be read: {error.strerror}"),)) from None
+    return parse_configuration(text)
+
+
+def read_api_key(source: str, environ: Mapping[str, str] = os.environ) -> str:
+    """Return a provider's key from where the configuration says it is. Raises ConfigurationInvalid."""
+    kind, _, place = source.partition("/")
+    if kind == "os.environ":
+        key = environ.get(place, "")
+    else:
+        try:
+            key = Path("/" + place).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            raise ConfigurationInvalid((Problem(source, "can't be read"),)) from None
+    if not key.strip():
+        raise ConfigurationInvalid((Problem(source, "is not set, or empty"),))
+    return key.strip()
+
+
+def compare_configuration(ledger: CatalogKeeper, config: Config) -> Difference:
+    """Return what applying would change, without changing it."""
+    return diff(ledger.read_catalog(), config, now())
+
+
+def apply_configuration(ledger: CatalogKeeper, config: Config, *, actor: str) -> Applied:
+    """Make a ledger's catalog say what a configuration says. Blocks.
+
+    Raises ConfigurationInvalid where the catalog can't be changed so, and then nothing is; ConfigurationNotApplied
+    where the ledger refused.
+    """
+    steps = applying(config)
+    answer: Any = None
+    while True:
+        try:
+            step = steps.send(answer)
+        except StopIteration as end:
+            applied: Applied = end.value
+            return applied
+        if isinstance(step, ReadCatalog):
+            time.sleep(step.pause_seconds)
+            answer = ledger.read_catalog()
+        else:
+            answer = ledger.execute_many(step, actor)
+
+
+async def apply_configuration_async(ledger: AsyncCatalogKeeper, config: Config, *, actor: str) -> Applied:
+    """The same from an event loop."""
+    steps = applying(config)
+    answer: Any = None
+    while True:
+        try:
+            step = steps.send(answer)
+        except StopIteration as end:
+            applied: Applied = end.value
+            return applied
+        if isinstance(step, ReadCatalog):
+            await asyncio.sleep(step.pause_seconds)
+            answer = await ledger.catalog()
+        else:
+            answer = await ledger.execute_many_async(step, actor)
+
+
+def now() -> int:
+    """Return this machine's clock in microseconds since 1970."""
+    return time.time_ns() // 1000
+
+
+def applying(config: Config) -> Steps:
+    """Yield the steps that apply a configuration; return what they did."""
+    recorded: list[CatalogCommand] = []
+    refused: RefusedChange | None = None
+    for attempt in range(ATTEMPTS):
+        catalog: Catalog = yield ReadCatalog(PAUSE_SECONDS * attempt)
+        wanted = diff(catalog, config, now())
+        if wanted.problems:
+            raise ConfigurationInvalid(wanted.problems)
+        refused, again = yield from posting(wanted, recorded)
+        if not again:
+            return Applied(tuple(recorded), wanted.notices)
+        if refused is not None and refused.code not in RACES and not refused.transient:
+            break
+    raise ConfigurationNotApplied(
+        "the catalog is being changed by somebody else: apply again"
+        if refused is None
+        else f"{refused.code}: {refused.detail}"
+    )
+
+
+def posting(
+    wanted: Difference, recorded: list[CatalogCommand]
+) -> Generator[Step, Any, tuple[RefusedChange | None, bool]]:
+    """Yield the commands of a difference; return the first refusal, and whether the catalog must be read again.
+
+    The record of the file itself goes last and alone: nobody says that a file was applied before it is. A repeat
+    shows that the catalog was read too early.
+    """
+    refused: RefusedChange | None = None
+    again = False
+    changes = wanted.commands[:-1]
+    parts = [changes[at : at + COMMANDS_PER_CALL] for at in range(0, len(changes), COMMANDS_PER_CALL)]
+    for part in (*parts, wanted.commands[-1:]):
+        if not part or refused is not None:
+            continue
+        outcomes: Sequence[ChangeOutcome] = yield part
+        for command, outcome in zip(part, outcomes, strict=True):
+            if outcome.refused is not None:
+                refused = refused or outcome.refused
+            elif outcome.repeated:
+                again = True
+            else:
+                recorded.append(command)
+    return refused, again or refused is not None

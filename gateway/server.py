@@ -1,0 +1,76 @@
+"""One HTTP server around a service: starts, says that it is ready, and stops without losing anything.
+
+Ctrl-C and SIGTERM are the same: `/readyz` turns requests away, running ones end, the queue is committed, then the
+database is stopped. A second signal does not wait for running requests.
+"""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable
+from types import FrameType
+
+import uvicorn
+from litestar import Litestar
+
+from gateway.app import Service
+
+log = logging.getLogger(__name__)
+
+GRACE_SECONDS = 10
+REQUESTS_WAITING_MAX = 2048
+
+
+class PortTaken(OSError):
+    """Somebody else listens on the port."""
+
+
+def run_server(
+    app: Litestar, service: Service, host: str, port: int, on_ready: Callable[[], None], on_reload: Callable[[], None]
+) -> None:
+    """Serve until told to stop. `on_ready` is called when the port answers, `on_reload` at SIGHUP in a thread."""
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        access_log=False,
+        log_level="warning",
+        backlog=REQUESTS_WAITING_MAX,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        server_header=False,
+        date_header=False,
+    )
+    server = uvicorn.Server(config)
+    # The server re-raises the signal that stopped it, once it has ended; by then it was obeyed.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, obeyed)
+    config.get_loop_factory()
+    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        runner.run(serve(server, service, on_ready, on_reload))
+
+
+def obeyed(number: int, frame: FrameType | None) -> None:
+    """Do nothing more about a signal that has stopped the server already."""
+
+
+async def serve(
+    server: uvicorn.Server, service: Service, on_ready: Callable[[], None], on_reload: Callable[[], None]
+) -> None:
+    """Run the server with its companions: one that tells when it is ready, one that turns requests away at the end."""
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, lambda: loop.run_in_executor(None, on_reload))
+    watch = asyncio.create_task(follow_state(server, service, on_ready))
+    try:
+        await server.serve()
+    finally:
+        watch.cancel()
+
+
+async def follow_state(server: uvicorn.Server, service: Service, on_ready: Callable[[], None]) -> None:
+    """Call `on_ready` once the server listens, and mark the service as draining once it is told to stop."""
+    while not server.started:
+        await asyncio.sleep(0.01)
+    on_ready()
+    while not server.should_exit:
+        await asyncio.sleep(0.1)
+    service.context.draining = True

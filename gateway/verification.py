@@ -1,0 +1,70 @@
+"""The scheduled proof that what is live is what the events say: run beside the service, reported, never silent."""
+
+import logging
+import threading
+from datetime import UTC, datetime
+
+import msgspec
+from projections.replay import ReplayReport, replay
+
+from ledger.api.metrics import ApiMetrics
+from ledger.store.connection import DATABASE_AWAY
+
+log = logging.getLogger(__name__)
+
+FIRST_AFTER_SECONDS = 30.0
+
+
+class VerificationResult(msgspec.Struct, frozen=True):
+    """What the last verification found, and when."""
+
+    verified_at: str
+    books: int
+    events: int
+    differences: int
+    first_difference: str | None = None
+
+
+class Verification(threading.Thread):
+    """Replays all books every `interval_seconds` and keeps the result. Zero means never."""
+
+    def __init__(self, url: str, interval_seconds: float) -> None:
+        super().__init__(name="verification", daemon=True)
+        self.url = url
+        self.interval_seconds = interval_seconds
+        self.last: VerificationResult | None = None
+        self._stop = threading.Event()
+
+    def stop(self) -> None:
+        """Begin no further run. One that is running ends with the process: it only reads."""
+        self._stop.set()
+
+    def run(self) -> None:
+        """Verify until stopped."""
+        if self.interval_seconds <= 0:
+            return
+        wait = min(FIRST_AFTER_SECONDS, self.interval_seconds)
+        while not self._stop.wait(wait):
+            wait = self.interval_seconds
+            try:
+                self.last = summarise(replay(self.url, verify=True))
+            except DATABASE_AWAY as error:
+                log.warning("the books could not be verified: %s", str(error).strip())
+                continue
+            if self.last.differences:
+                log.error("VERIFICATION FAILED: %d differences; %s", self.last.differences, self.last.first_difference)
+
+    def publish(self, metrics: ApiMetrics) -> None:
+        """Show the last result among the metrics: -1 means that none is there yet."""
+        metrics.gauge(
+            "route_ledger_verification_differences",
+            "Differences that the last scheduled replay found; -1 before the first one.",
+            lambda: -1 if self.last is None else self.last.differences,
+        )
+
+
+def summarise(report: ReplayReport) -> VerificationResult:
+    """Return the numbers of a report, and its first difference in words."""
+    first = str(report.differences[0]) if report.differences else None
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return VerificationResult(now, report.books, report.events, len(report.differences), first)

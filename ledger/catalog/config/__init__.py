@@ -1,0 +1,1 @@
+"""The configuration file `route-ledger.toml`: parsed, checked, and compared with the catalog. Pure."""

@@ -1,0 +1,133 @@
+"""Filling a generation's tables from the books: the part of a rebuild that can run in several processes.
+
+One connection reads events, two take rows by COPY: reading, folding and writing go on at the same time.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+import msgspec
+from psycopg import Connection, Copy
+from psycopg.rows import TupleRow
+
+from ledger.store.queries import load_queries
+from projections.connections import connect_projector
+from projections.copying import HEADER, TRAILER, encode_entries, encode_legs, open_copy
+from projections.following import Advance, Page, PagedEvent, apply_page
+from projections.journal import JournalBook
+from projections.journal_rows import turnover_rows, wallet_rows
+
+__all__ = ["Filled", "fill", "share_out"]
+
+QUERIES = load_queries("projections.sql", "rebuild.sql")
+EVENTS_PER_FETCH = 2000
+EVENTS_PER_SHARE = 250_000
+BOOKS_PER_SHARE = 2000
+FILLING_SETTINGS = {"synchronous_commit": "off", "jit": "off", "enable_seqscan": "off", "enable_bitmapscan": "off"}
+TYPES_OF_ACCOUNTS = ("text", "int4", "text", "text", "numeric", "numeric")
+TYPES_OF_WALLETS = ("text", "int4", "text", "text", "int4", "int8")
+
+
+class Filled(msgspec.Struct, frozen=True):
+    """What one share came to: how far each book was applied, and how many events that were."""
+
+    advances: tuple[Advance, ...]
+    events: int
+
+
+def share_out(books: Sequence[tuple[str, int]]) -> list[list[str]]:
+    """Return books (name, events) in shares of about the same work, the largest books first."""
+    shares: list[list[str]] = []
+    events = 0
+    for name, size in sorted(books, key=lambda book: (-book[1], book[0])):
+        if not shares or events + size > EVENTS_PER_SHARE or len(shares[-1]) == BOOKS_PER_SHARE:
+            shares.append([])
+            events = 0
+        shares[-1].append(name)
+        events += size
+    return shares
+
+
+def fill(
+    url: str, generation: int, workspace_ids: list[str], on_events: Callable[[int], None] = lambda events: None
+) -> Filled:
+    """Apply all events of some books to a generation that has no keys yet."""
+    advances: dict[str, Advance] = {}
+    with ExitStack() as stack:
+        reading = stack.enter_context(connect_projector(url, "rebuild", FILLING_SETTINGS))
+        sink = stack.enter_context(Sink(url, generation))
+        book = JournalBook("", generation)
+        for workspace_id, events in read_events(reading, workspace_ids):
+            if workspace_id != book.workspace_id:
+                sink.end(book)
+                book = JournalBook(workspace_id, generation)
+            before = advances.get(workspace_id) or Advance(workspace_id, 0, 0)
+            if before.failure is None:
+                advances[workspace_id] = apply_page(Page(workspace_id, before.position, events), book.apply)
+                sink.take(book)
+            on_events(len(events))
+        sink.end(book)
+    return Filled(tuple(advances.values()), sum(advance.position for advance in advances.values()))
+
+
+def read_events(
+    connection: Connection[TupleRow], workspace_ids: list[str]
+) -> Iterator[tuple[str, list[PagedEvent]]]:
+    """Yield the events of books in order, some thousand at most and never of two books at once."""
+    with connection.transaction(), connection.cursor("events") as cursor:
+        cursor.execute(QUERIES["read_events"], (workspace_ids,), binary=True)
+        while rows := cursor.fetchmany(EVENTS_PER_FETCH):
+            for workspace_id, events in groupby(rows, itemgetter(0)):
+                yield workspace_id, list(events)
+
+
+class Sink:
+    """Where the rows of a share go: two open COPYs for entries and legs, and lists for the few other rows."""
+
+    def __init__(self, url: str, generation: int) -> None:
+        self._url = url
+        self._generation = generation
+        self._stack = ExitStack()
+        self._accounts: list[tuple[Any, ...]] = []
+        self._wallets: list[tuple[Any, ...]] = []
+
+    def __enter__(self) -> "Sink":
+        self._entries = self._open("copy_entries", "entry")
+        self._legs = self._open("copy_legs", "leg")
+        self._entries.write(HEADER)
+        self._legs.write(HEADER)
+        return self
+
+    def _open(self, query: str, part: str) -> Copy:
+        connection = self._stack.enter_context(connect_projector(self._url, "rebuild", FILLING_SETTINGS))
+        return self._stack.enter_context(open_copy(connection, query, f"{part}_{self._generation}"))
+
+    def take(self, book: JournalBook) -> None:
+        """Send the entries and legs that a book has gathered."""
+        self._entries.write(encode_entries(book.entries))
+        self._legs.write(encode_legs(book.legs))
+        book.entries.clear()
+        book.legs.clear()
+
+    def end(self, book: JournalBook) -> None:
+        """Keep the accounts and wallets of a book that is complete."""
+        self._accounts += turnover_rows(book)
+        self._wallets += wallet_rows(book)
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: Any) -> None:
+        with self._stack:
+            if kind is None:
+                self._entries.write(TRAILER)
+                self._legs.write(TRAILER)
+                self._send(self._open("copy_accounts", "account"), TYPES_OF_ACCOUNTS, self._accounts)
+                self._send(self._open("copy_wallets", "wallet"), TYPES_OF_WALLETS, self._wallets)
+            else:
+                self._stack.__exit__(kind, *rest)
+
+    def _send(self, copy: Copy, types: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+        copy.set_types(types)
+        for row in rows:
+            copy.write_row(row)

@@ -1,0 +1,65 @@
+"""A server in a process of its own: the real application, or an empty endpoint behind the same server.
+
+`python -m tests.bench.http_server ledger|empty URL PORT` says the admin key on a line once it answers, and stops
+at SIGTERM.
+"""
+
+import sys
+from types import SimpleNamespace
+from typing import cast
+
+import msgspec
+from litestar import Litestar, post
+
+from gateway.app import Service, close_service, create_service_app, open_service
+from gateway.server import run_server
+from ledger.core.identifiers import PLATFORM
+from ledger.service import SYSTEM
+from ledger.workspace.commands import IssueApiKey
+
+HOST = "127.0.0.1"
+EMPTY_PATH = "/empty"
+
+
+class Small(msgspec.Struct, frozen=True):
+    """The empty endpoint's body, and its answer."""
+
+    request_id: str
+    position: int
+    tag: str
+
+
+@post(EMPTY_PATH)
+async def answer_small(data: Small) -> Small:
+    """Do nothing."""
+    return data
+
+
+def serve_empty(port: int) -> None:
+    """Serve an application with one endpoint and nothing else."""
+    app = Litestar([answer_small], openapi_config=None, logging_config=None, debug=False)
+    stand_in = cast("Service", SimpleNamespace(context=SimpleNamespace(draining=False)))
+    run_server(app, stand_in, HOST, port, lambda: tell("ready"), lambda: None)
+
+
+def serve_ledger(url: str, port: int) -> None:
+    """Serve the real application, followers included."""
+    service = open_service(url, "production", 0)
+    try:
+        command = IssueApiKey(workspace_id=PLATFORM, api_key_id="bench", scopes=("post", "read"))
+        token = service.ledger.issue_key(command, SYSTEM).token
+        run_server(create_service_app(service), service, HOST, port, lambda: tell(token or ""), lambda: None)
+    finally:
+        close_service(service)
+
+
+def tell(line: str) -> None:
+    """Say a line to whoever started this process."""
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "ledger":
+        serve_ledger(sys.argv[2], int(sys.argv[3]))
+    else:
+        serve_empty(int(sys.argv[3]))

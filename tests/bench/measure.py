@@ -1,0 +1,28 @@
+"""Rounds of measurements in turn, so that what the machine does meanwhile meets all of them alike."""
+
+import gc
+from collections.abc import Callable, Mapping
+from time import perf_counter
+from typing import TypeVar
+
+T = TypeVar("T")
+Measurement = Callable[[], float]
+"""Prepares, measures once, and returns the rate."""
+
+
+def interleave(rounds: int, measured: Mapping[str, Measurement]) -> dict[str, list[float]]:
+    """Return the samples of each measurement, taken A B C, C B A, A B C …"""
+    samples: dict[str, list[float]] = {name: [] for name in measured}
+    for number in range(rounds):
+        names = list(measured) if number % 2 == 0 else list(reversed(measured))
+        for name in names:
+            samples[name].append(measured[name]())
+    return samples
+
+
+def timed(work: Callable[[], T]) -> tuple[T, float]:
+    """Return what some work returns and how many seconds it took, without the garbage of its preparation."""
+    gc.collect()
+    started = perf_counter()
+    result = work()
+    return result, perf_counter() - started

@@ -1,0 +1,111 @@
+"""The figures of one run, the targets they are held against, and the table and JSON that say so."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+
+import msgspec
+
+SECTIONS = {
+    "a": "commands in process",
+    "b": "the floor: the same event rows by plain psycopg arrays",
+    "c": "the naive way: one transaction per command, SELECT … FOR UPDATE",
+    "d": "commands over HTTP",
+    "e": "an empty Litestar endpoint on the same server",
+    "f": "processes on the same books",
+    "g": "rebuild and replay",
+    "h": "bytes and memory",
+}
+
+
+class Figure(msgspec.Struct, frozen=True):
+    """One measurement: its samples and their median."""
+
+    section: str
+    name: str
+    unit: str
+    median: float
+    samples: list[float]
+
+
+class Target(msgspec.Struct, frozen=True):
+    """What a figure or a ratio of two should be, and whether it is. No target makes a mere ratio."""
+
+    section: str
+    name: str
+    value: float
+    unit: str
+    at_least: float | None = None
+    at_most: float | None = None
+
+    @property
+    def verdict(self) -> str:
+        """Say whether the target was reached."""
+        if self.at_least is not None:
+            return f"≥ {number(self.at_least)}: {'reached' if self.value >= self.at_least else 'MISSED'}"
+        if self.at_most is not None:
+            return f"≤ {number(self.at_most)}: {'reached' if self.value <= self.at_most else 'MISSED'}"
+        return ""
+
+
+class Report:
+    """Gathers figures and targets while the benchmarks run."""
+
+    def __init__(self) -> None:
+        self.machine: dict[str, str] = {}
+        self.figures: list[Figure] = []
+        self.targets: list[Target] = []
+
+    def add(self, section: str, name: str, samples: Sequence[float], unit: str = "/s") -> float:
+        """Note a measurement and return its median."""
+        assert samples
+        assert all(sample >= 0 for sample in samples), f"{name}: {samples}"
+        figure = Figure(section, name, unit, median(samples), list(samples))
+        self.figures.append(figure)
+        return figure.median
+
+    def want(
+        self, section: str, name: str, value: float, unit: str = "×",
+        at_least: float | None = None, at_most: float | None = None,
+    ) -> None:  # fmt: skip
+        """Note a ratio or a figure, with what it should be if anything."""
+        self.targets.append(Target(section, name, value, unit, at_least, at_most))
+
+    def text(self) -> str:
+        """Return everything as a table of plain text."""
+        lines = [f"  {name:<12} {value}" for name, value in self.machine.items()]
+        for section, title in SECTIONS.items():
+            rows = [figure_row(figure) for figure in self.figures if figure.section == section]
+            rows += [target_row(target) for target in self.targets if target.section == section]
+            if rows:
+                lines += ["", f"({section}) {title}", *rows]
+        return "\n".join(lines)
+
+    def write(self, path: Path) -> None:
+        """Write everything as JSON."""
+        content = {
+            "machine": self.machine,
+            "figures": self.figures,
+            "targets": [{**msgspec.structs.asdict(target), "verdict": target.verdict} for target in self.targets],
+        }
+        path.write_bytes(msgspec.json.format(msgspec.json.encode(content)))
+
+
+def figure_row(figure: Figure) -> str:
+    """Return a measurement as a line: its median, and its extremes where it was taken more than once."""
+    spread = ""
+    if len(figure.samples) > 1:
+        spread = f"{number(min(figure.samples))} – {number(max(figure.samples))}, {len(figure.samples)} rounds"
+    return f"  {figure.name:<64} {number(figure.median):>10} {figure.unit:<9} {spread}".rstrip()
+
+
+def target_row(target: Target) -> str:
+    """Return a ratio as a line, with its verdict."""
+    return f"  → {target.name:<62} {number(target.value):>10} {target.unit:<9} {target.verdict}".rstrip()
+
+
+def number(value: float) -> str:
+    """Return a number with three digits that mean something."""
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"

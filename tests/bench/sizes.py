@@ -1,0 +1,50 @@
+"""How much is measured: `full` for figures, `tiny` so that the benchmarks can't rot."""
+
+import os
+
+import msgspec
+
+VARIABLE = "ROUTE_LEDGER_BENCH"
+BATCH_SIZES = (1, 64, 1000)
+CALLERS = 64
+
+
+class Size(msgspec.Struct, frozen=True):
+    """Commands, requests and events of each measurement; every one of them is repeated `rounds` times."""
+
+    name: str
+    rounds: int
+    workspaces: int
+    lag: int
+    commands: dict[int, int]
+    """Commands of a round by the size of its batches."""
+    caller_commands: int
+    naive_commands: int
+    naive_threads: tuple[int, ...]
+    posts: dict[int, int]
+    """Single posts of a round by the number of connections."""
+    bodies: int
+    process_commands: int
+    read_events: int
+    memory_marks: tuple[int, int]
+
+
+FULL = Size(
+    name="full", rounds=5, workspaces=10_000, lag=500,
+    commands={1: 800, 64: 6_400, 1000: 16_000},
+    caller_commands=10_240, naive_commands=3_200, naive_threads=(4, 8, 16, 32, 64),
+    posts={1: 1_000, 64: 6_400}, bodies=12, process_commands=12_800,
+    read_events=200_000, memory_marks=(100_000, 1_000_000),
+)  # fmt: skip
+TINY = Size(
+    name="tiny", rounds=1, workspaces=50, lag=20,
+    commands={1: 10, 64: 128, 1000: 1000},
+    caller_commands=256, naive_commands=128, naive_threads=(8,),
+    posts={1: 10, 64: 128}, bodies=2, process_commands=256,
+    read_events=1_000, memory_marks=(500, 2_000),
+)  # fmt: skip
+
+
+def read_size() -> Size:
+    """Return the size that the environment asks for, the tiny one when it says nothing."""
+    return {"full": FULL, "tiny": TINY}[os.environ.get(VARIABLE, "tiny")]
