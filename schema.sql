@@ -25,7 +25,15 @@ exception
 end
 $$;
 
-grant route_ledger_writer, route_ledger_projector to current_user;
+-- An administrator may have granted them already, to an owner who may not do it.
+do $$
+begin
+    if not (pg_has_role('route_ledger_writer', 'set') and pg_has_role('route_ledger_projector', 'set')) then
+        grant route_ledger_writer, route_ledger_projector to current_user;
+    end if;
+end
+$$;
+
 grant usage on schema ledger to route_ledger_writer, route_ledger_projector;
 
 -- The database itself ---------------------------------------------------------------------------------------

@@ -60,6 +60,6 @@ def create_service_app(service: Service) -> Litestar:
         service.ledger,
         context=service.context,
         parts=[create_read_router(service.context, service.reader)],
-        lifespan=[lambda app: reads(app)],
+        lifespan=[reads],
     )
 

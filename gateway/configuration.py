@@ -2,17 +2,13 @@
 
 What a file means is decided without I/O in `ledger.catalog.config`. Here files are read, differences posted until
 the catalog says what the file says, and a provider's key is fetched from where the file says it is.
-
-The steps of applying are one generator, driven by a thread (`apply_configuration`) or an event loop
-(`apply_configuration_async`). Two servers may apply at once: the one whose names are taken reads again.
 """
 
-import asyncio
 import os
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
@@ -75,22 +71,12 @@ class ChangeOutcome(Protocol):
 
 
 class CatalogKeeper(Protocol):
-    """A ledger whose catalog can be read, as it is now, and changed."""
+    """Whose catalog can be read and changed: a `Ledger`, or one elsewhere as `RemoteCatalog`."""
 
     def read_catalog(self) -> Catalog:
-        """Return the catalog."""
+        """Return the catalog as it is now, or was a moment ago."""
 
     def execute_many(self, commands: Sequence[Command], actor: str) -> Sequence[ChangeOutcome]:
-        """Return the outcomes of commands, in order."""
-
-
-class AsyncCatalogKeeper(Protocol):
-    """The same in an event loop. `ledger.service.Ledger` is one."""
-
-    async def catalog(self) -> Catalog:
-        """Return the catalog."""
-
-    async def execute_many_async(self, commands: Sequence[Command], actor: str) -> Sequence[ChangeOutcome]:
         """Return the outcomes of commands, in order."""
 
 
@@ -99,17 +85,6 @@ class Applied(msgspec.Struct, frozen=True):
 
     changes: tuple[CatalogCommand, ...]
     notices: tuple[Problem, ...]
-
-
-class ReadCatalog(msgspec.Struct, frozen=True):
-    """A step: read the catalog, after a pause."""
-
-    pause_seconds: float
-
-
-Step = ReadCatalog | tuple[CatalogCommand, ...]
-Steps = Generator[Step, Any, Applied]
-"""Yields what is to be done and is sent a `Catalog`, or the outcomes of the commands."""
 
 
 def parse_configuration(text: str) -> Config:
@@ -147,65 +122,27 @@ def read_api_key(source: str, environ: Mapping[str, str] = os.environ) -> str:
     return key.strip()
 
 
-def compare_configuration(ledger: CatalogKeeper, config: Config) -> Difference:
+def compare_configuration(keeper: CatalogKeeper, config: Config) -> Difference:
     """Return what applying would change, without changing it."""
-    return diff(ledger.read_catalog(), config, now())
+    return diff(keeper.read_catalog(), config, now())
 
 
-def apply_configuration(ledger: CatalogKeeper, config: Config, *, actor: str) -> Applied:
-    """Make a ledger's catalog say what a configuration says. Blocks.
+def apply_configuration(keeper: CatalogKeeper, config: Config, *, actor: str) -> Applied:
+    """Make a catalog say what a configuration says. Blocks.
 
-    Raises ConfigurationInvalid where the catalog can't be changed so, and then nothing is; ConfigurationNotApplied
-    where the ledger refused.
+    Several servers may do it at once: the one whose names are taken reads the catalog again. Raises
+    ConfigurationInvalid where the catalog can't be changed so, and then nothing is; ConfigurationNotApplied where
+    the ledger refused.
     """
-    steps = applying(config)
-    answer: Any = None
-    while True:
-        try:
-            step = steps.send(answer)
-        except StopIteration as end:
-            applied: Applied = end.value
-            return applied
-        if isinstance(step, ReadCatalog):
-            time.sleep(step.pause_seconds)
-            answer = ledger.read_catalog()
-        else:
-            answer = ledger.execute_many(step, actor)
-
-
-async def apply_configuration_async(ledger: AsyncCatalogKeeper, config: Config, *, actor: str) -> Applied:
-    """The same from an event loop."""
-    steps = applying(config)
-    answer: Any = None
-    while True:
-        try:
-            step = steps.send(answer)
-        except StopIteration as end:
-            applied: Applied = end.value
-            return applied
-        if isinstance(step, ReadCatalog):
-            await asyncio.sleep(step.pause_seconds)
-            answer = await ledger.catalog()
-        else:
-            answer = await ledger.execute_many_async(step, actor)
-
-
-def now() -> int:
-    """Return this machine's clock in microseconds since 1970."""
-    return time.time_ns() // 1000
-
-
-def applying(config: Config) -> Steps:
-    """Yield the steps that apply a configuration; return what they did."""
     recorded: list[CatalogCommand] = []
     refused: RefusedChange | None = None
     for attempt in range(ATTEMPTS):
-        catalog: Catalog = yield ReadCatalog(PAUSE_SECONDS * attempt)
-        wanted = diff(catalog, config, now())
+        time.sleep(PAUSE_SECONDS * attempt)
+        wanted = compare_configuration(keeper, config)
         if wanted.problems:
             raise ConfigurationInvalid(wanted.problems)
-        refused, again = yield from posting(wanted, recorded)
-        if not again:
+        refused, is_certain = post_difference(keeper, wanted, actor, recorded)
+        if is_certain:
             return Applied(tuple(recorded), wanted.notices)
         if refused is not None and refused.code not in RACES and not refused.transient:
             break
@@ -216,27 +153,31 @@ def applying(config: Config) -> Steps:
     )
 
 
-def posting(
-    wanted: Difference, recorded: list[CatalogCommand]
-) -> Generator[Step, Any, tuple[RefusedChange | None, bool]]:
-    """Yield the commands of a difference; return the first refusal, and whether the catalog must be read again.
+def post_difference(
+    keeper: CatalogKeeper, wanted: Difference, actor: str, recorded: list[CatalogCommand]
+) -> tuple[RefusedChange | None, bool]:
+    """Post a difference; return the first refusal, and whether the catalog certainly says what was wanted.
 
     The record of the file itself goes last and alone: nobody says that a file was applied before it is. A repeat
-    shows that the catalog was read too early.
+    shows that the catalog was an old one: what was wanted may have been changed again since.
     """
     refused: RefusedChange | None = None
-    again = False
+    is_certain = True
     changes = wanted.commands[:-1]
     parts = [changes[at : at + COMMANDS_PER_CALL] for at in range(0, len(changes), COMMANDS_PER_CALL)]
     for part in (*parts, wanted.commands[-1:]):
         if not part or refused is not None:
             continue
-        outcomes: Sequence[ChangeOutcome] = yield part
-        for command, outcome in zip(part, outcomes, strict=True):
+        for command, outcome in zip(part, keeper.execute_many(part, actor), strict=True):
             if outcome.refused is not None:
                 refused = refused or outcome.refused
             elif outcome.repeated:
-                again = True
+                is_certain = False
             else:
                 recorded.append(command)
-    return refused, again or refused is not None
+    return refused, is_certain and refused is None
+
+
+def now() -> int:
+    """Return this machine's clock in microseconds since 1970."""
+    return time.time_ns() // 1000

@@ -18,7 +18,7 @@ def is_free(host: str, port: int) -> bool:
 
 
 def who_listens(port: int) -> str:
-    """Return the process that listens on a port as `name (pid 123)`, or `another process` where that is not to be seen."""
+    """Return the process that listens on a port as `name (pid 123)`, or `another process` where nobody may look."""
     inodes = listening_inodes(port)
     for process in sorted(Path("/proc").glob("[0-9]*")) if inodes else []:
         try:

@@ -44,7 +44,6 @@ def run_server(
     # The server re-raises the signal that stopped it, once it has ended; by then it was obeyed.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, obeyed)
-    config.get_loop_factory()
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(serve(server, service, on_ready, on_reload))
 
@@ -68,9 +67,10 @@ async def serve(
 
 async def follow_state(server: uvicorn.Server, service: Service, on_ready: Callable[[], None]) -> None:
     """Call `on_ready` once the server listens, and mark the service as draining once it is told to stop."""
-    while not server.started:
+    # The server has no event to wait for, only these two flags.
+    while not server.started:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
     on_ready()
-    while not server.should_exit:
+    while not server.should_exit:  # noqa: ASYNC110
         await asyncio.sleep(0.1)
     service.context.draining = True

@@ -5,10 +5,10 @@ import threading
 from datetime import UTC, datetime
 
 import msgspec
-from projections.replay import ReplayReport, replay
 
 from ledger.api.metrics import ApiMetrics
 from ledger.store.connection import DATABASE_AWAY
+from projections.replay import ReplayReport, replay
 
 log = logging.getLogger(__name__)
 
@@ -33,18 +33,18 @@ class Verification(threading.Thread):
         self.url = url
         self.interval_seconds = interval_seconds
         self.last: VerificationResult | None = None
-        self._stop = threading.Event()
+        self._stopping = threading.Event()
 
     def stop(self) -> None:
         """Begin no further run. One that is running ends with the process: it only reads."""
-        self._stop.set()
+        self._stopping.set()
 
     def run(self) -> None:
         """Verify until stopped."""
         if self.interval_seconds <= 0:
             return
         wait = min(FIRST_AFTER_SECONDS, self.interval_seconds)
-        while not self._stop.wait(wait):
+        while not self._stopping.wait(wait):
             wait = self.interval_seconds
             try:
                 self.last = summarise(replay(self.url, verify=True))

@@ -44,8 +44,8 @@ class BookState:
         """Fold one event of this book, the next one by position."""
         self.position = position
         self.recorded_at = recorded_at
-        request_id = request_of(stream)
-        if request_id is not None:
+        if stream.startswith(REQUEST_STREAM):
+            request_id = stream[len(REQUEST_STREAM) :]
             self._apply_request(request_id, cast(request.RequestEvent, fact.event), fact.effective_at)
         elif stream.startswith(WALLET_STREAM):
             self._apply_wallet(stream, cast(WalletEvent, fact.event))

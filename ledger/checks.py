@@ -176,9 +176,7 @@ def check_stated(amount: StatedAmount, field: str) -> None:
             field=field,
         )
     if UNIT_PATTERN.match(amount.unit) is None:
-        raise Refused(
-            Refusal.TEXT_INVALID, f"the unit of {field} must be 2 to 24 capital letters", field=field
-        )
+        raise Refused(Refusal.TEXT_INVALID, f"the unit of {field} must be 2 to 24 capital letters", field=field)
 
 
 def check_short(text: str, field: str) -> None:
@@ -208,9 +206,7 @@ def check_paid(paid: Paid, field: str) -> None:
     """Refuse a payment memo with malformed amounts, currency or id."""
     for name, text in (("amount", paid.amount), ("fee", paid.fee)):
         if text is not None and VALUE_PATTERN.match(text) is None:
-            raise Refused(
-                Refusal.AMOUNT_MALFORMED, f"{field}.{name} must be decimal digits", field=f"{field}.{name}"
-            )
+            raise Refused(Refusal.AMOUNT_MALFORMED, f"{field}.{name} must be decimal digits", field=f"{field}.{name}")
     ids.check_pattern(paid.currency, ids.CURRENCY_PATTERN, f"{field}.currency")
     if paid.external_id is not None:
         ids.check_text(paid.external_id, f"{field}.external_id", 128)

@@ -57,18 +57,12 @@ def decide(command: Command, actor: str, book: BookState, catalog: Catalog, now:
     Raises NotLoaded where a spend limit is concerned whose budget was not read.
     """
     if command.valid_until is not None and to_microseconds(command.valid_until) < now:
-        raise Refused(
-            Refusal.VALID_UNTIL_PASSED, "valid_until has passed: nothing was decided", field="valid_until"
-        )
+        raise Refused(Refusal.VALID_UNTIL_PASSED, "valid_until has passed: nothing was decided", field="valid_until")
     effective_at = effective_time(command, now)
     if not book.workspace.version and not isinstance(command, CreateWorkspace):
-        raise Refused(
-            Refusal.WORKSPACE_UNKNOWN, f"there is no workspace {command.workspace_id}", field="workspace_id"
-        )
+        raise Refused(Refusal.WORKSPACE_UNKNOWN, f"there is no workspace {command.workspace_id}", field="workspace_id")
     stream, event = event_of(command, book, catalog, now, effective_at)
-    return Decision(
-        stream, Fact(actor, effective_at, catalog.position, event, command.trace_id, command.reason)
-    )
+    return Decision(stream, Fact(actor, effective_at, catalog.position, event, command.trace_id, command.reason))
 
 
 def effective_time(command: Command, now: int) -> int:
@@ -85,9 +79,7 @@ def effective_time(command: Command, now: int) -> int:
     return stated
 
 
-def event_of(
-    command: Command, book: BookState, catalog: Catalog, now: int, effective_at: int
-) -> tuple[str, Event]:
+def event_of(command: Command, book: BookState, catalog: Catalog, now: int, effective_at: int) -> tuple[str, Event]:
     """Return the stream and the event of a command, by the part of the domain that decides it."""
     event: Any
     match command:
@@ -105,9 +97,7 @@ def event_of(
             return WORKSPACE_STREAM, event
         case CatalogCommand():
             if command.workspace_id != PLATFORM:
-                raise Refused(
-                    Refusal.WORKSPACE_UNKNOWN, "the catalog is in the platform's book", field="workspace_id"
-                )
+                raise Refused(Refusal.WORKSPACE_UNKNOWN, "the catalog is in the platform's book", field="workspace_id")
             event = decide_catalog(command, catalog)
             return CATALOG_STREAM, event
     raise TypeError(f"{type(command).__name__} is no command")
@@ -116,9 +106,7 @@ def event_of(
 def require_wallets(command: Command) -> None:
     """Refuse a command on a wallet or a request in the platform's own book, which has neither."""
     if command.workspace_id == PLATFORM:
-        raise Refused(
-            Refusal.WORKSPACE_UNKNOWN, "the platform's own book has no wallets", field="workspace_id"
-        )
+        raise Refused(Refusal.WORKSPACE_UNKNOWN, "the platform's own book has no wallets", field="workspace_id")
 
 
 EVENT_OF: dict[type[Command], tuple[type[Any], ...]] = {

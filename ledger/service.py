@@ -25,6 +25,7 @@ from ledger.store.connection import connect_writer, require_durable
 from ledger.store.install import prepare_database
 from ledger.store.live import QUERIES, DisplayName, LiveReader
 from ledger.store.queue import CommandQueue
+from ledger.store.reading import read_catalog
 from ledger.store.sweeper import SYSTEM, Sweeper
 from ledger.store.waiting import Group, LoopTeller, tell_threads
 from ledger.store.writer import Writer, answer, deliver
@@ -219,6 +220,11 @@ class Ledger:
         if not is_same_hash(key.secret_hash, hash_secret(self._hash_key, workspace_id, api_key_id, secret)):
             return None
         return Principal(workspace_id, api_key_id, frozenset(key.scopes), key.project_id)
+
+    def read_catalog(self) -> Catalog:
+        """Return the catalog as it is now, over a connection of its own. Blocks the calling thread."""
+        with connect_writer(self.url) as connection:
+            return read_catalog(connection, Catalog())
 
     async def catalog(self) -> Catalog:
         """Return the catalog as it was at most a second ago."""

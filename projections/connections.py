@@ -1,14 +1,15 @@
 """Connections of the read side: as the projector, who reads the books and writes only what can be rebuilt."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, LiteralString
 
 import psycopg
-from psycopg import Connection, Cursor
+from psycopg import Connection, Cursor, ServerCursor
 from psycopg.rows import TupleRow
 from psycopg.types.numeric import Int8BinaryDumper
 
-__all__ = ["connect_projector", "run"]
+__all__ = ["connect_projector", "fetch_ahead", "run"]
 
 PROJECTOR_ROLE = "route_ledger_projector"
 
@@ -25,9 +26,7 @@ SESSION_SETTINGS = {
 }
 
 
-def connect_projector(
-    url: str, purpose: str, settings: Mapping[str, str] = SESSION_SETTINGS
-) -> Connection[TupleRow]:
+def connect_projector(url: str, purpose: str, settings: Mapping[str, str] = SESSION_SETTINGS) -> Connection[TupleRow]:
     """Return an autocommit connection as the projector. Raises psycopg.OperationalError when it cannot."""
     stated = " ".join(f"-c {name}={value}" for name, value in settings.items())
     connection = psycopg.connect(
@@ -44,8 +43,15 @@ def connect_projector(
     return connection
 
 
-def run(
-    connection: Connection[TupleRow], query: LiteralString, parameters: tuple[Any, ...] = ()
-) -> Cursor[TupleRow]:
+def run(connection: Connection[TupleRow], query: LiteralString, parameters: tuple[Any, ...] = ()) -> Cursor[TupleRow]:
     """Send one statement, prepared, with binary results."""
     return connection.execute(query, parameters or None, prepare=True, binary=True)
+
+
+def fetch_ahead(cursor: ServerCursor[TupleRow], size: int) -> Iterator[list[TupleRow]]:
+    """Yield the rows of a cursor in pages. The server makes the next page while the caller works on this one."""
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(cursor.fetchmany, size)
+        while rows := coming.result():
+            coming = thread.submit(cursor.fetchmany, size)
+            yield rows

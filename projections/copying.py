@@ -82,9 +82,7 @@ def encode_legs(legs: Iterable[LegRow]) -> bytes:
     return b"".join(parts)
 
 
-def open_copy(
-    connection: Connection[TupleRow], query: str, table: str
-) -> AbstractContextManager[Copy]:
+def open_copy(connection: Connection[TupleRow], query: str, table: str) -> AbstractContextManager[Copy]:
     """Return the named COPY into a table, to be entered; what is written to it must be encoded rows."""
     statement = sql.SQL(QUERIES[query]).format(table=sql.Identifier("projections", table))
     return connection.cursor().copy(statement)

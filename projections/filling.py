@@ -14,7 +14,7 @@ from psycopg import Connection, Copy
 from psycopg.rows import TupleRow
 
 from ledger.store.queries import load_queries
-from projections.connections import connect_projector
+from projections.connections import connect_projector, fetch_ahead
 from projections.copying import HEADER, TRAILER, encode_entries, encode_legs, open_copy
 from projections.following import Advance, Page, PagedEvent, apply_page
 from projections.journal import JournalBook
@@ -73,13 +73,11 @@ def fill(
     return Filled(tuple(advances.values()), sum(advance.position for advance in advances.values()))
 
 
-def read_events(
-    connection: Connection[TupleRow], workspace_ids: list[str]
-) -> Iterator[tuple[str, list[PagedEvent]]]:
+def read_events(connection: Connection[TupleRow], workspace_ids: list[str]) -> Iterator[tuple[str, list[PagedEvent]]]:
     """Yield the events of books in order, some thousand at most and never of two books at once."""
     with connection.transaction(), connection.cursor("events") as cursor:
         cursor.execute(QUERIES["read_events"], (workspace_ids,), binary=True)
-        while rows := cursor.fetchmany(EVENTS_PER_FETCH):
+        for rows in fetch_ahead(cursor, EVENTS_PER_FETCH):
             for workspace_id, events in groupby(rows, itemgetter(0)):
                 yield workspace_id, list(events)
 

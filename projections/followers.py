@@ -8,6 +8,7 @@ comparing positions; `notify` only makes that happen sooner.
 import logging
 import threading
 from collections.abc import Iterator, Sequence
+from struct import error as StructError  # noqa: N812 - it is a class
 from time import monotonic
 
 import psycopg
@@ -102,7 +103,8 @@ class Follower(threading.Thread):
         """Follow a group. One that the database refuses is followed in ever smaller parts, down to the event."""
         try:
             advanced = follow_group(connection, self.projection, generation, group, self._reach)
-        except (psycopg.DataError, psycopg.IntegrityError) as error:
+        except (psycopg.DataError, psycopg.IntegrityError, StructError) as error:
+            # A number or text of some event does not fit its column.
             if self._reach == 1:
                 self._fail(connection, generation, group[0], str(error))
             self._reach = max(1, self._reach // 8)
@@ -172,7 +174,7 @@ def follow_group(
     try:
         advanced = follow_claimed(connection, projection, generation, group, events_max)
         run(connection, QUERIES["commit"])
-    except psycopg.Error:
+    except BaseException:
         if not connection.closed:
             run(connection, QUERIES["rollback"])
         raise
@@ -206,9 +208,7 @@ def read_pages(
     return list(pages.values())
 
 
-def move(
-    connection: Connection[TupleRow], projection: str, generation: int, advances: Sequence[Advance]
-) -> None:
+def move(connection: Connection[TupleRow], projection: str, generation: int, advances: Sequence[Advance]) -> None:
     """Move the books' positions from where they were claimed; fails when one is somewhere else."""
     run(
         connection,

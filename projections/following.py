@@ -5,7 +5,7 @@ An event that cannot be applied ends its page: what came before it is kept, and 
 
 import logging
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 from psycopg import Connection

@@ -81,9 +81,8 @@ class JournalBook:
     def _move(self, bucket: str, position: int, legs: tuple[Leg, ...], wallet: JournalWallet) -> None:
         """Post an entry's legs to the accounts, and to the wallet that two of them are about."""
         turnovers = self.turnovers
-        unheld = held = number = 0
-        for leg in legs:
-            number += 1
+        unheld = held = 0
+        for number, leg in enumerate(legs, 1):
             minor, debit, credit = leg.minor, leg.debit_account, leg.credit_account
             self.legs.append((self.workspace_id, self.generation, bucket, position, number, debit, credit, minor))
             turnover = turnovers.get((bucket, debit))

@@ -37,9 +37,7 @@ class Journal:
         return advances
 
 
-def read_books(
-    connection: Connection[TupleRow], workspace_ids: list[str], generation: int
-) -> dict[str, JournalBook]:
+def read_books(connection: Connection[TupleRow], workspace_ids: list[str], generation: int) -> dict[str, JournalBook]:
     """Return the books as the last page left them."""
     books = {name: JournalBook(name, generation) for name in workspace_ids}
     for name, bucket, *balances in run(connection, QUERIES["read_wallets"], (workspace_ids, generation)):

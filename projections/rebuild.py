@@ -193,7 +193,7 @@ def swap_once(connection: Connection[TupleRow], generation: int) -> int:
     if row is None:
         raise RebuildFailed("no generation is active")
     old = int(row[0])
-    reached = dict(run(connection, QUERIES["end_progress"], (JOURNAL, old)).fetchall())
+    reached: dict[str, int] = dict(run(connection, QUERIES["end_progress"], (JOURNAL, old)).fetchall())
     while behind := books_behind(connection, generation, reached):
         moved = 0
         for group in groups_of(behind, EVENTS_PER_CATCH_UP):

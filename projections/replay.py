@@ -21,7 +21,7 @@ from ledger.store.queries import load_queries
 from ledger.wallet.state import WalletState
 from ledger.workspace.budgets import Budget
 from projections.comparing import LiveBook, LiveHold, compare
-from projections.connections import connect_projector, run
+from projections.connections import connect_projector, fetch_ahead, run
 from projections.replaying import BookReplay, Difference, ReplayedEvent
 
 __all__ = ["Difference", "ReplayReport", "ReplayedAccount", "ReplayedWallet", "replay"]
@@ -150,7 +150,7 @@ def read_events(
     """Yield the events of books in order, some thousand at most and never of two books at once."""
     with connection.cursor("events") as cursor:
         cursor.execute(QUERIES["read_events"], (names, at_position, until), binary=True)
-        while rows := cursor.fetchmany(EVENTS_PER_FETCH):
+        for rows in fetch_ahead(cursor, EVENTS_PER_FETCH):
             for name, events in groupby(rows, itemgetter(0)):
                 yield name, list(events)
 

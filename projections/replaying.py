@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from ledger.book import BookState
+from ledger.core.entries import Entry
 from ledger.events import CATALOG_STREAM, REQUEST_STREAM, TAGS, WORKSPACE_STREAM, Fact, decode_fact
 from ledger.posting_rules import post
 from ledger.request.state import RequestState, Status, fold_request
@@ -28,6 +29,11 @@ Turnovers = dict[tuple[str, str], list[int]]
 """[debit, credit] by (bucket, account), in smallest parts."""
 
 DIFFERENCES_PER_BOOK_MAX = 100
+NOT_APPLICABLE = (
+    msgspec.MsgspecError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError,
+)  # fmt: skip
+"""What comes of an event that is no event, or does not fit what was before it."""
+
 LENGTHS = [length.to_bytes(4, "big") for length in range(4096)]
 NUMBERS = [LENGTHS[len(b"%d" % number)] + b"%d" % number for number in range(1024)]
 
@@ -67,26 +73,30 @@ class BookReplay:
 
     def apply(self, events: Iterable[ReplayedEvent]) -> None:
         """Check and fold events in order."""
-        for event in events:
-            _, position, stream, version, tag, command_id, recorded_at, state, digest = event
-            if position != self.state.position + 1:
-                self.report(f"event {self.state.position + 1}", "an event", f"position {position}")
-            if recorded_at < self.state.recorded_at:
-                self.report(f"event {position} recorded_at", f"at least {self.state.recorded_at}", recorded_at)
-            computed = self._link(position, stream, version, tag, command_id, recorded_at, state)
+        book = self.state
+        for _, position, stream, version, tag, command_id, recorded_at, content, digest in events:
+            if position != book.position + 1 or recorded_at < book.recorded_at:
+                self._report_order(position, recorded_at)
+            computed = self._link(position, stream, version, tag, command_id, recorded_at, content)
             if computed != digest:
                 self.report(f"event {position} digest", computed.hex(), digest.hex())
             # The chain goes on from what is stored: one changed event is one difference.
             self.digest = digest
-            if self.is_broken:
-                self.state.position, self.state.recorded_at = position, recorded_at
-                continue
-            try:
-                self._fold(position, stream, version, tag, recorded_at, decode_fact(state))
-            except (msgspec.MsgspecError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-                self.report(f"event {position}", "an event that can be applied", f"{type(error).__name__}: {error}")
-                self.is_broken = True
-                self.state.position, self.state.recorded_at = position, recorded_at
+            if not self.is_broken:
+                try:
+                    self._fold(position, stream, version, tag, recorded_at, decode_fact(content))
+                    continue
+                except NOT_APPLICABLE as error:
+                    self.report(f"event {position}", "one that can be applied", f"{type(error).__name__}: {error}")
+                    self.is_broken = True
+            book.position, book.recorded_at = position, recorded_at
+
+    def _report_order(self, position: int, recorded_at: int) -> None:
+        book = self.state
+        if position != book.position + 1:
+            self.report(f"event {book.position + 1}", "an event", f"position {position}")
+        if recorded_at < book.recorded_at:
+            self.report(f"event {position} recorded_at", f"at least {book.recorded_at}", recorded_at)
 
     def report(self, what: str, expected: object, found: object) -> None:
         """Note a difference, unless there are very many already."""
@@ -124,47 +134,47 @@ class BookReplay:
         if TAGS[type(event)] != tag:
             self.report(f"event {position} tag", TAGS[type(event)], tag)
         if stream.startswith(REQUEST_STREAM):
+            requests = book.requests
             request_id = stream[len(REQUEST_STREAM) :]
-            if version > 1 and request_id not in book.requests:
-                book.requests[request_id] = self._look_back(stream, version)
+            if version > 1 and request_id not in requests:
+                requests[request_id] = self._look_back(stream, version)
             book.apply(stream, fact, position, recorded_at)
-            state = book.requests[request_id]
+            state = requests[request_id]
             reached = state.version
             if state.status is not Status.OPEN:
-                del book.requests[request_id]
+                del requests[request_id]
         else:
             book.apply(stream, fact, position, recorded_at)
             reached = book.version_of(stream)
         if reached != version:
             self.report(f"event {position} version", reached, version)
-        self._post(event)
+        for entry in post(event):
+            self._post(entry)
         if position == self._mark:
             self.turnovers_at_mark = {account: list(turnover) for account, turnover in self.turnovers.items()}
 
-    def _post(self, event: Any) -> None:
-        turnovers = self.turnovers
-        for entry in post(event):
-            bucket = entry.bucket
-            for leg in entry.legs:
-                minor = leg.minor
-                try:
-                    turnovers[bucket, leg.debit_account][0] += minor
-                except KeyError:
-                    turnovers[bucket, leg.debit_account] = [minor, 0]
-                try:
-                    turnovers[bucket, leg.credit_account][1] += minor
-                except KeyError:
-                    turnovers[bucket, leg.credit_account] = [0, minor]
+    def _post(self, entry: Entry) -> None:
+        bucket, turnovers = entry.bucket, self.turnovers
+        for leg in entry.legs:
+            minor = leg.minor
+            try:
+                turnovers[bucket, leg.debit_account][0] += minor
+            except KeyError:
+                turnovers[bucket, leg.debit_account] = [minor, 0]
+            try:
+                turnovers[bucket, leg.credit_account][1] += minor
+            except KeyError:
+                turnovers[bucket, leg.credit_account] = [0, minor]
 
     def _look_back(self, stream: str, version: int) -> RequestState:
         """Return a request that had ended, folded from the events before this version."""
         state: RequestState | None = None
-        reached = 0
-        for reached, content in self._earlier(self.state.workspace_id, stream, version):
+        for _, content in self._earlier(self.state.workspace_id, stream, version):
             fact = decode_fact(content)
             event: Any = fact.event
             state = fold_request(state, event, fact.effective_at)
-        if state is None or state.version != reached:
+        # Counted, not believed: a version that is missing is missed here.
+        if state is None or state.version != version - 1:
             raise LookupError(f"the events of {stream} before version {version} are not all there")
         return state
 

@@ -22,6 +22,8 @@ settings.register_profile("default", max_examples=60, deadline=None, suppress_he
 settings.register_profile("ci", max_examples=200, deadline=None, suppress_health_check=TOO_SLOW)
 settings.register_profile("thorough", max_examples=2000, deadline=None, suppress_health_check=TOO_SLOW)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+EXAMPLES: int = settings().max_examples
+"""How many examples the profile draws, for tests that draw a part of them."""
 
 scales = st.integers(0, 9)
 unit_codes = st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ", min_size=2, max_size=24)
@@ -55,7 +57,7 @@ def usages(draw: st.DrawFn, tokens_max: int = 10**7) -> Usage:
     counts = st.integers(0, 5) | st.integers(0, tokens_max)
     parts = draw(st.dictionaries(st.sampled_from(PARTS), counts))
     sums = [sum(parts.get(part, 0) for part in group) for group in (INPUT_PARTS, OUTPUT_PARTS)]
-    return Usage(*sums, parts)
+    return Usage(sums[0], sums[1], parts)
 
 
 @st.composite

@@ -19,6 +19,8 @@ CONTENT_TYPE_PATTERN = re.compile(rb"application/json *(?:; *charset=\"?utf-8\"?
 PLACE_PATTERN = re.compile(r" - at `\$\.?(?P<path>[^`]*)`\Z")
 NAMED_PATTERN = re.compile(r"(?:missing required|contains unknown) field `(?P<name>[^`]*)`\Z")
 
+CONTAINERS = frozenset({dict, list})
+
 T = TypeVar("T")
 
 
@@ -97,6 +99,34 @@ def malformed(error: Exception) -> HttpRefused:
     return HttpRefused(HttpRefusal.BODY_MALFORMED, detail)
 
 
+def require_unique_keys(body: bytes) -> None:
+    """Refuse JSON in which an object has one key twice, at any depth. The body was decoded before: it is JSON.
+
+    Decoding keeps the last of two equal keys, and every pair has a colon: when as many keys are left as colons
+    were written, nothing was lost. Where a text holds a colon too, the slow way looks at every pair.
+    """
+    if keys_left(_plain_decoder.decode(body)) == body.count(b":"):
+        return
+    try:
+        _unique_decoder.decode(body.decode())
+    except RepeatedKey:
+        refuse_repeated_key(body)
+    except (ValueError, RecursionError) as error:
+        raise malformed(error) from None
+
+
+def keys_left(value: Any) -> int:
+    """Return how many keys a decoded value has, at all depths."""
+    keys = 0
+    if type(value) is dict:
+        keys = len(value)
+        value = value.values()
+    for inner in value:
+        if type(inner) in CONTAINERS:
+            keys += keys_left(inner)
+    return keys
+
+
 def unique_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Return an object of its pairs; raise RepeatedKey when two have one key."""
     unique = dict(pairs)
@@ -105,17 +135,8 @@ def unique_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return unique
 
 
+_plain_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
 _unique_decoder = json.JSONDecoder(object_pairs_hook=unique_pairs)
-
-
-def require_unique_keys(body: bytes) -> None:
-    """Refuse JSON in which an object has one key twice, at any depth. The body was decoded before: it is JSON."""
-    try:
-        _unique_decoder.decode(body.decode())
-    except RepeatedKey:
-        refuse_repeated_key(body)
-    except (ValueError, RecursionError) as error:
-        raise malformed(error) from None
 
 
 def refuse_repeated_key(body: bytes) -> NoReturn:

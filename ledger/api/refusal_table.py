@@ -62,7 +62,9 @@ HTTP_MEANINGS: dict[Code, Meaning] = {
         400, "The body names another id than the path or the Idempotency-Key.", "Leave the id out of the body."
     ),
     HttpRefusal.IDEMPOTENCY_KEY_REQUIRED: Meaning(
-        400, "The post needs an Idempotency-Key of 1 to 128 letters, digits and . _ : -", "Mint one per act, keep it."
+        400,
+        "The post needs an Idempotency-Key: 1 to 128 letters, digits, dots, `_`, `:`, `-`.",
+        "Mint one per act, keep it.",
     ),
     HttpRefusal.COMMAND_NOT_IN_BATCH: Meaning(
         400, "This kind is not taken in `/commands`: its answer holds a secret.", "Post it to its own path."
@@ -178,7 +180,9 @@ REFUSAL_MEANINGS: dict[Code, Meaning] = {
     ),
 }
 
-MEANINGS: dict[Code, Meaning] = {**HTTP_MEANINGS, **REFUSAL_MEANINGS}
+_ROWS = {**HTTP_MEANINGS, **REFUSAL_MEANINGS}
+MEANINGS: dict[Code, Meaning] = {code: _ROWS[code] for code in (*HttpRefusal, *Refusal)}
+"""Every refusal, in order of precedence. Without a row for each of them the API does not load."""
 
 
 def is_transient(code: Code) -> bool:

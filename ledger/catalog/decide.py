@@ -61,9 +61,7 @@ def publish_route(command: commands.PublishRoute, catalog: Catalog) -> events.Ro
     if command.bucket not in catalog.buckets:
         raise Refused(Refusal.BUCKET_UNKNOWN, f"there is no bucket {command.bucket[:64]!r}", field="bucket")
     if command.provider not in catalog.providers:
-        raise Refused(
-            Refusal.PROVIDER_UNKNOWN, f"there is no provider {command.provider[:64]!r}", field="provider"
-        )
+        raise Refused(Refusal.PROVIDER_UNKNOWN, f"there is no provider {command.provider[:64]!r}", field="provider")
     before = catalog.routes.get(command.route)
     if before is not None and before.bucket != command.bucket:
         raise Refused(

@@ -111,9 +111,7 @@ def parse_minor(text: str, scale: int, field: str = "amount") -> int:
         )
     minor = int(whole + fraction.ljust(scale, "0"))
     if minor > AMOUNT_MINOR_MAX:
-        raise Refused(
-            Refusal.AMOUNT_OUT_OF_RANGE, f"{field} is larger than one command may name", field=field
-        )
+        raise Refused(Refusal.AMOUNT_OUT_OF_RANGE, f"{field} is larger than one command may name", field=field)
     return -minor if sign else minor
 
 

@@ -21,9 +21,7 @@ MODEL_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}\Z")
 CURRENCY_PATTERN = re.compile(r"[A-Z]{3}\Z")
 HASH_PATTERN = re.compile(r"[0-9a-f]{64}\Z")
 
-UNSAFE_PATTERN = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
-)
+UNSAFE_PATTERN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 """Control characters, line breaks, reordering of text, lone surrogates: the same on every Python."""
 
 LABEL_LENGTH_MAX = 64
@@ -65,7 +63,5 @@ def check_label(text: str | None, field: str) -> str | None:
 def check_count(number: int, field: str, minimum: int, maximum: int) -> int:
     """Return a number within its bounds, else refuse."""
     if not minimum <= number <= maximum:
-        raise Refused(
-            Refusal.NUMBER_OUT_OF_RANGE, f"{field} must be between {minimum} and {maximum}", field=field
-        )
+        raise Refused(Refusal.NUMBER_OUT_OF_RANGE, f"{field} must be between {minimum} and {maximum}", field=field)
     return number

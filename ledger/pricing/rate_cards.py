@@ -82,9 +82,7 @@ def check_rate_card(card: RateCard) -> RateCard:
     check_text(card.source_unit or "", "source_unit", 24)
     check_text(card.snapshot_digest or "", "snapshot_digest", 128)
     if not 0 < len(card.models) <= MODEL_RATES_MAX:
-        raise Refused(
-            Refusal.RATE_INVALID, f"a rate card needs 1 to {MODEL_RATES_MAX} models", field="models"
-        )
+        raise Refused(Refusal.RATE_INVALID, f"a rate card needs 1 to {MODEL_RATES_MAX} models", field="models")
     for model in card.models:
         check_model_rates(model)
     return card
@@ -98,9 +96,7 @@ def check_model_rates(model: ModelRates) -> None:
     for rates in (model.rates, model.list_rates):
         for part, rate in rates.items():
             if part not in _KNOWN_PARTS:
-                raise Refused(
-                    Refusal.RATE_INVALID, f"a rate names the unknown part {part[:40]!r}", field="rates"
-                )
+                raise Refused(Refusal.RATE_INVALID, f"a rate names the unknown part {part[:40]!r}", field="rates")
             parse_rate(rate)
     for part in model.list_rates:
         if part not in model.rates:

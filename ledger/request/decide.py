@@ -16,9 +16,7 @@ from ledger.request.situation import Situation, provider_cost
 from ledger.request.state import RequestState, Status
 
 
-def attempt(
-    command: commands.RecordAttempt, state: RequestState, situation: Situation
-) -> events.AttemptFailed:
+def attempt(command: commands.RecordAttempt, state: RequestState, situation: Situation) -> events.AttemptFailed:
     """Record a failed upstream call with what is known of its cost."""
     if command.route not in situation.catalog.routes:
         raise Refused(Refusal.ROUTE_UNKNOWN, f"there is no route {command.route[:64]!r}", field="route")
@@ -35,23 +33,17 @@ def attempt(
     )
 
 
-def release(
-    command: commands.ReleaseRequest, state: RequestState, situation: Situation
-) -> events.RequestReleased:
+def release(command: commands.ReleaseRequest, state: RequestState, situation: Situation) -> events.RequestReleased:
     """Give the whole hold back."""
     return events.RequestReleased(state.bucket, state.unit, state.held_minor, command.cause, state.budgets)
 
 
-def void(
-    command: commands.ReleaseRequest, state: RequestState | None, situation: Situation
-) -> events.RequestVoided:
+def void(command: commands.ReleaseRequest, state: RequestState | None, situation: Situation) -> events.RequestVoided:
     """Record a release that came before its hold."""
     return events.RequestVoided(command.cause)
 
 
-def expire(
-    command: commands.ExpireRequest, state: RequestState, situation: Situation
-) -> events.RequestReleased:
+def expire(command: commands.ExpireRequest, state: RequestState, situation: Situation) -> events.RequestReleased:
     """Give back a hold whose time has passed: checked again here, under the lock."""
     if situation.now < state.expires_at:
         raise Refused(Refusal.HOLD_NOT_EXPIRED, "the hold is still valid: it was extended")

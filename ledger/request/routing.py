@@ -21,9 +21,7 @@ def require_caller(situation: Situation, project_id: str, api_key_id: str) -> Ke
     """Return the key's limits when project and key exist, belong together and may call; else refuse."""
     workspace = situation.workspace
     if workspace.workspace_id == PLATFORM:
-        raise Refused(
-            Refusal.WORKSPACE_UNKNOWN, "the platform's own book has no wallets", field="workspace_id"
-        )
+        raise Refused(Refusal.WORKSPACE_UNKNOWN, "the platform's own book has no wallets", field="workspace_id")
     require_project(workspace, project_id)
     require_key(workspace, api_key_id)
     key = workspace.api_keys[api_key_id]
@@ -38,9 +36,7 @@ def require_caller(situation: Situation, project_id: str, api_key_id: str) -> Ke
     return key.limits
 
 
-def require_route(
-    situation: Situation, model: str, route: str, bucket: str
-) -> tuple[ModelPublished, RoutePublished]:
+def require_route(situation: Situation, model: str, route: str, bucket: str) -> tuple[ModelPublished, RoutePublished]:
     """Return a model and one of its routes that takes requests and settles in the bucket; else refuse."""
     catalog = situation.catalog
     if bucket not in catalog.buckets:
@@ -52,9 +48,7 @@ def require_route(
     if alias is None:
         raise Refused(Refusal.MODEL_UNKNOWN, f"there is no model {model[:64]!r}", field="model")
     if route not in alias.targets:
-        raise Refused(
-            Refusal.ROUTE_NOT_OF_MODEL, f"route {route} is no target of model {model}", field="route"
-        )
+        raise Refused(Refusal.ROUTE_NOT_OF_MODEL, f"route {route} is no target of model {model}", field="route")
     if route in catalog.suspended:
         raise Refused(Refusal.ROUTE_SUSPENDED, f"route {route} is suspended", field="route")
     if published.bucket != bucket:
@@ -99,9 +93,7 @@ def require_allowed(limits: KeyLimits, model: str, bucket: str) -> None:
         raise Refused(Refusal.BUCKET_NOT_ALLOWED, f"the key may not use bucket {bucket}", field="bucket")
 
 
-def route(
-    command: commands.RouteRequest, state: RequestState | None, situation: Situation
-) -> events.RequestRouted:
+def route(command: commands.RouteRequest, state: RequestState | None, situation: Situation) -> events.RequestRouted:
     """Place the hold of a new request."""
     limits = require_caller(situation, command.project_id, command.api_key_id)
     wallet = wallet_of(situation.wallets, command.bucket, situation.catalog)
@@ -162,14 +154,10 @@ def extend(command: commands.ExtendHold, state: RequestState, situation: Situati
     )
 
 
-def fall_back(
-    command: commands.TakeFallback, state: RequestState, situation: Situation
-) -> events.FallbackTaken:
+def fall_back(command: commands.TakeFallback, state: RequestState, situation: Situation) -> events.FallbackTaken:
     """Move to another route: give the whole hold back and place the new one, in one decision."""
     if command.from_route != state.route:
-        raise Refused(
-            Refusal.ROUTE_NOT_OF_REQUEST, f"the request is on route {state.route}", field="from_route"
-        )
+        raise Refused(Refusal.ROUTE_NOT_OF_REQUEST, f"the request is on route {state.route}", field="from_route")
     limits = require_caller(situation, state.project_id, state.api_key_id)
     wallet = wallet_of(situation.wallets, command.to_bucket, situation.catalog)
     alias, target = require_route(situation, state.model, command.to_route, command.to_bucket)
@@ -212,9 +200,7 @@ def fall_back(
     )
 
 
-def require_move_allowed(
-    state: RequestState, alias: ModelPublished, target: RoutePublished, limits: KeyLimits
-) -> None:
+def require_move_allowed(state: RequestState, alias: ModelPublished, target: RoutePublished, limits: KeyLimits) -> None:
     """Refuse a change of bucket or, on the direct tier, of upstream model that was not allowed in words."""
     if target.bucket != state.bucket and not (alias.allow_bucket_change and limits.allow_bucket_change):
         raise Refused(
@@ -223,11 +209,7 @@ def require_move_allowed(
             "on the model and on the key",
             field="to_bucket",
         )
-    if (
-        state.tier == "direct"
-        and target.upstream_model != state.upstream_model
-        and not alias.allow_model_change
-    ):
+    if state.tier == "direct" and target.upstream_model != state.upstream_model and not alias.allow_model_change:
         raise Refused(
             Refusal.MODEL_CHANGE_NOT_ALLOWED,
             f"a direct route falls back to the same upstream model only; {target.route} calls "

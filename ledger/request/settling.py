@@ -12,9 +12,7 @@ from ledger.wallet.state import WalletState
 from ledger.workspace.budgets import left_minor
 
 
-def settle(
-    command: commands.SettleRequest, state: RequestState, situation: Situation
-) -> events.TokensSettled:
+def settle(command: commands.SettleRequest, state: RequestState, situation: Situation) -> events.TokensSettled:
     """Charge the usage of the attempt that served: from the hold, then from available, then overrun.
 
     After an expiry or a cancellation the tokens were burned all the same: nothing is captured or released
@@ -59,9 +57,7 @@ def require_route_and_attempt(route: str, attempt: int, state: RequestState) -> 
     if route != state.route:
         raise Refused(Refusal.ROUTE_NOT_OF_REQUEST, f"the request is on route {state.route}", field="route")
     if attempt in state.failed_attempts:
-        raise Refused(
-            Refusal.ATTEMPT_ALREADY_FAILED, f"attempt {attempt} was recorded as failed", field="attempt"
-        )
+        raise Refused(Refusal.ATTEMPT_ALREADY_FAILED, f"attempt {attempt} was recorded as failed", field="attempt")
 
 
 def price(
@@ -102,9 +98,7 @@ def reachable_minor(state: RequestState, situation: Situation, wallet: WalletSta
     return max(reachable, 0)
 
 
-def refund(
-    command: commands.RefundCharge, state: RequestState, situation: Situation
-) -> events.ChargeRefunded:
+def refund(command: commands.RefundCharge, state: RequestState, situation: Situation) -> events.ChargeRefunded:
     """Give back a part of what was paid and not given back yet."""
     wallet = wallet_of(situation.wallets, state.bucket, situation.catalog)
     minor = parse_amount(command.refund, wallet.measure, "refund").minor
@@ -117,14 +111,10 @@ def refund(
             left=format_minor(left, wallet.scale),
         )
     require_range(wallet, minor)
-    return events.ChargeRefunded(
-        command.refund_id, state.route, state.bucket, state.unit, minor, state.budgets
-    )
+    return events.ChargeRefunded(command.refund_id, state.route, state.bucket, state.unit, minor, state.budgets)
 
 
-def correct(
-    command: commands.CorrectCharge, state: RequestState, situation: Situation
-) -> events.ChargeCorrected:
+def correct(command: commands.CorrectCharge, state: RequestState, situation: Situation) -> events.ChargeCorrected:
     """Change the charge by a stated difference, or to what a usage costs under a rate card.
 
     A correction is an act of finance: upwards it may leave available below zero. Downwards it gives back at
@@ -135,9 +125,7 @@ def correct(
     if difference == 0:
         raise Refused(Refusal.AMOUNT_NOT_POSITIVE, "the correction changes nothing", field="difference")
     if state.charge_minor + difference > AMOUNT_MINOR_MAX:
-        raise Refused(
-            Refusal.AMOUNT_OUT_OF_RANGE, "the charge is larger than one command may name", field="difference"
-        )
+        raise Refused(Refusal.AMOUNT_OUT_OF_RANGE, "the charge is larger than one command may name", field="difference")
     if -difference > state.paid_minor - state.refunded_minor:
         raise Refused(
             Refusal.CORRECTION_EXCEEDS_PAID,
@@ -173,17 +161,13 @@ def corrected(
         )
     if command.difference is not None:
         if command.rate_card is not None:
-            raise Refused(
-                Refusal.COMMAND_INCOMPLETE, "a stated difference is not rated by a card", field="rate_card"
-            )
+            raise Refused(Refusal.COMMAND_INCOMPLETE, "a stated difference is not rated by a card", field="rate_card")
         difference = parse_amount(command.difference, wallet.measure, "difference", signed=True).minor
         return None, difference, None
     usage: Usage = command.usage  # type: ignore[assignment]
     name = command.rate_card or state.rate_card
     card = situation.catalog.rate_cards.get(name) if name is not None else None
     if card is None or card.bucket != state.bucket:
-        raise Refused(
-            Refusal.RATE_CARD_UNKNOWN, f"no rate card {name!r} in bucket {state.bucket}", field="rate_card"
-        )
+        raise Refused(Refusal.RATE_CARD_UNKNOWN, f"no rate card {name!r} in bucket {state.bucket}", field="rate_card")
     rating = rate_usage(usage, card, state.reported_model, wallet.scale)
     return rating, rating.charge_minor - state.charge_minor, card.rate_card

@@ -56,29 +56,29 @@ def fold_request(state: RequestState | None, event: events.RequestEvent, effecti
         return RequestState(Status.VOIDED, 1)
     if state is None:
         raise ValueError(f"{type(event).__name__} on a request that was never routed")
+    if isinstance(event, events.TokensSettled):
+        return settled(state, event)
     return msgspec.structs.replace(state, version=state.version + 1, **changes_by(state, event))
 
 
 def routed(event: events.RequestRouted, effective_at: int) -> RequestState:
     """Return the open request that a routing makes."""
+    # By position, here and below: the two events that every request has are folded millions of times.
     return RequestState(
-        Status.OPEN,
-        1,
-        project_id=event.project_id,
-        api_key_id=event.api_key_id,
-        model=event.model,
-        route=event.route,
-        upstream_model=event.upstream_model,
-        tier=event.tier,
-        bucket=event.bucket,
-        unit=event.unit,
-        held_minor=event.hold_minor,
-        expires_at=event.expires_at,
-        rate_card=event.rate_card,
-        priced_by=event.priced_by,
-        routed_at=effective_at,
-        budgets=event.budgets,
-    )
+        Status.OPEN, 1, event.project_id, event.api_key_id, event.model, event.route, event.upstream_model,
+        event.tier, event.bucket, event.unit, event.hold_minor, event.expires_at, event.rate_card,
+        event.priced_by, effective_at, event.budgets,
+    )  # fmt: skip
+
+
+def settled(state: RequestState, event: events.TokensSettled) -> RequestState:
+    """Return the settled request that a charge makes; what was refunded of it stays."""
+    return RequestState(
+        Status.SETTLED, state.version + 1, state.project_id, state.api_key_id, state.model, state.route,
+        state.upstream_model, state.tier, state.bucket, state.unit, 0, state.expires_at, state.rate_card,
+        state.priced_by, state.routed_at, state.budgets, state.failed_attempts, event.reported_model,
+        event.charge_minor, event.captured_minor + event.from_available_minor, state.refunded_minor,
+    )  # fmt: skip
 
 
 def changes_by(state: RequestState, event: events.RequestEvent) -> dict[str, object]:
@@ -90,14 +90,6 @@ def changes_by(state: RequestState, event: events.RequestEvent) -> dict[str, obj
             return {"failed_attempts": (*state.failed_attempts, attempt)}
         case events.FallbackTaken():
             return moved(event)
-        case events.TokensSettled():
-            return {
-                "status": Status.SETTLED,
-                "held_minor": 0,
-                "reported_model": event.reported_model,
-                "charge_minor": event.charge_minor,
-                "paid_minor": event.captured_minor + event.from_available_minor,
-            }
         case events.RequestReleased(cause=cause):
             return {"status": Status(cause), "held_minor": 0}
         case events.ChargeRefunded(refund_minor=minor):

@@ -38,7 +38,7 @@ class BinaryArrayDumper(Dumper):
         """Return the array's bytes."""
         return obj.content
 
-    def get_key(self, obj: BinaryArray, format: Any) -> tuple[type, int]:  # noqa: A002 - the driver's own name
+    def get_key(self, obj: BinaryArray, format: Any) -> Any:  # noqa: A002 - the driver's own name
         """Return what tells dumpers of different array types apart."""
         return BinaryArray, obj.oid
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
-from typing import LiteralString, cast
+from typing import LiteralString
 
 MARK = "-- name: "
 
@@ -25,5 +25,5 @@ def load_queries(package: str, file: str) -> Mapping[str, LiteralString]:
             raise ValueError(f"{file} names {name.strip()} twice")
         lines = [line for line in body.splitlines() if not line.lstrip().startswith("--")]
         # The text is a file of this package and never anything from outside: that is what LiteralString says.
-        queries[name.strip()] = cast(LiteralString, "\n".join(lines).strip())
+        queries[name.strip()] = "\n".join(lines).strip()
     return queries

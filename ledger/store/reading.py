@@ -158,7 +158,10 @@ def refresh(
 ) -> None:
     """Bring the catalog and the workspaces of the batch to what the locked books say."""
     if platform_position != caches.catalog.position:
-        caches.catalog = read_catalog(connection, caches.catalog, platform_position or 0)
+        catalog = read_catalog(connection, caches.catalog)
+        # Something may have been published since the position was read, and is in the catalog now.
+        position = max(catalog.position, platform_position or 0)
+        caches.catalog = msgspec.structs.replace(catalog, position=position)
     batch.catalog = caches.catalog
     stale: dict[str, int] = {}
     for workspace_id, head in batch.heads.items():
@@ -179,13 +182,12 @@ def refresh(
             caches.workspaces[workspace_id] = batch.books[workspace_id].workspace
 
 
-def read_catalog(connection: Connection[TupleRow], catalog: Catalog, platform_position: int) -> Catalog:
+def read_catalog(connection: Connection[TupleRow], catalog: Catalog) -> Catalog:
     """Return the catalog with everything published since it was read last."""
     for position, state in run(connection, "read_catalog_events", (catalog.version,)).fetchall():
         event: Any = decode_fact(state).event
         catalog = fold_catalog(catalog, catalog_event(event), position)
-    # Something may have been published since the position was read, and is in the catalog now.
-    return msgspec.structs.replace(catalog, position=max(catalog.position, platform_position))
+    return catalog
 
 
 def catalog_event(event: Any) -> CatalogEvent:

@@ -90,9 +90,7 @@ def decide_wallet(
             return exchange(command, wallet, wallets, catalog)
         case commands.SetCreditLimit():
             limit = parse_amount(command.credit_limit, wallet.measure, "credit_limit", zero=True)
-            return events.CreditLimitChanged(
-                wallet.bucket, wallet.unit, limit.minor, wallet.credit_limit_minor
-            )
+            return events.CreditLimitChanged(wallet.bucket, wallet.unit, limit.minor, wallet.credit_limit_minor)
         case commands.FreezeWallet():
             if wallet.frozen:
                 raise Refused(Refusal.WALLET_FROZEN_ALREADY, f"the wallet {wallet.bucket} is frozen already")
@@ -127,18 +125,14 @@ def put_in(
     require_range(wallet, minor)
     match command:
         case commands.AddFunds():
-            return events.FundsAdded(
-                wallet.bucket, wallet.unit, minor, command.source, command.reference, command.paid
-            )
+            return events.FundsAdded(wallet.bucket, wallet.unit, minor, command.source, command.reference, command.paid)
         case commands.GrantFunds():
             return events.FundsGranted(wallet.bucket, wallet.unit, minor, command.grant_id)
         case commands.PostAdjustment():
             return events.AdjustmentPosted(wallet.bucket, wallet.unit, minor, command.adjustment_id)
 
 
-def reverse(
-    command: commands.ReverseFunds, wallet: WalletState, payment: Payment | None
-) -> events.FundsReversed:
+def reverse(command: commands.ReverseFunds, wallet: WalletState, payment: Payment | None) -> events.FundsReversed:
     """Take a payment back, even below zero: the money is gone already. Never more than was paid."""
     if payment is None or payment.bucket != wallet.bucket:
         raise Refused(
@@ -171,9 +165,7 @@ def withdraw(command: commands.WithdrawFunds, wallet: WalletState) -> events.Fun
     """Pay out what is available without the credit limit: that would lend the customer money."""
     minor = parse_amount(command.amount, wallet.measure).minor
     require_available(wallet, minor, -wallet.credit_limit_minor)
-    return events.FundsWithdrawn(
-        wallet.bucket, wallet.unit, minor, command.source, command.reference, command.paid
-    )
+    return events.FundsWithdrawn(wallet.bucket, wallet.unit, minor, command.source, command.reference, command.paid)
 
 
 def exchange(

@@ -83,8 +83,7 @@ def budgets_at(
 ) -> tuple[str, ...]:
     """Return the names of the budgets that a request routed at an instant (microseconds) counts in."""
     return tuple(
-        f"{subject}/{bucket}/{limit.period}/"
-        f"{period_of(instant // 1_000_000, limit.period, workspace.time_zone)}"
+        f"{subject}/{bucket}/{limit.period}/{period_of(instant // 1_000_000, limit.period, workspace.time_zone)}"
         for subject, limit in limits_of(workspace, project_id, api_key_id, bucket)
     )
 

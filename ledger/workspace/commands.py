@@ -24,9 +24,7 @@ class StatedSpendLimit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limit: StatedAmount
 
 
-class StatedKeyLimits(
-    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
-):
+class StatedKeyLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What a key may use; None for models or buckets means all of them."""
 
     spend: tuple[StatedSpendLimit, ...] = ()

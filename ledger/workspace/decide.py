@@ -24,15 +24,11 @@ def decide_workspace(
             return events.WorkspaceCreated(time_zone)
         case commands.CreateProject():
             if command.project_id in state.projects:
-                raise Refused(
-                    Refusal.PROJECT_EXISTS, f"project {command.project_id} exists", field="project_id"
-                )
+                raise Refused(Refusal.PROJECT_EXISTS, f"project {command.project_id} exists", field="project_id")
             return events.ProjectCreated(command.project_id, spend_limits(command.spend_limits, catalog))
         case commands.SetProjectLimits():
             require_project(state, command.project_id)
-            return events.ProjectLimitsChanged(
-                command.project_id, spend_limits(command.spend_limits, catalog)
-            )
+            return events.ProjectLimitsChanged(command.project_id, spend_limits(command.spend_limits, catalog))
         case commands.IssueApiKey():
             return issue_key(command, state, catalog)
         case commands.SetApiKeyLimits():
@@ -83,9 +79,7 @@ def issue_key(command: commands.IssueApiKey, state: WorkspaceState, catalog: Cat
     )
 
 
-def spend_limits(
-    stated: tuple[commands.StatedSpendLimit, ...], catalog: Catalog
-) -> tuple[events.SpendLimit, ...]:
+def spend_limits(stated: tuple[commands.StatedSpendLimit, ...], catalog: Catalog) -> tuple[events.SpendLimit, ...]:
     """Return limits in smallest parts: one per bucket and period, each in its bucket's unit."""
     if len(stated) > SPEND_LIMITS_MAX:
         raise Refused(Refusal.LIMIT_INVALID, f"at most {SPEND_LIMITS_MAX} spend limits", field="spend")

@@ -53,7 +53,11 @@ def post_by_threads(ledger: Ledger, shares: Sequence[Sequence[Command]]) -> tupl
 
     with ThreadPoolExecutor(len(shares)) as pool:
         running = [pool.submit(post, share) for share in shares]
-        start.wait()
-        outcomes, seconds = timed(lambda: [one.result() for one in running])
+
+        def begin() -> list[list[Outcome]]:
+            start.wait()
+            return [one.result() for one in running]
+
+        outcomes, seconds = timed(begin)
     events = events_of([outcome for share in outcomes for outcome in share])
     return events, len(events) / seconds

@@ -39,7 +39,10 @@ def scene_database(server_url: str, template_database: str, size: Size) -> str:
     """The name of a database in which the scene is set, to be copied for each measurement."""
     name = f"scene_{uuid4().hex[:12]}"
     copy_database(server_url, template_database, name)
-    set_scene(make_conninfo(server_url, dbname=name), size.workspaces)
+    url = make_conninfo(server_url, dbname=name)
+    set_scene(url, size.workspaces)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("vacuum analyze")
     return name
 
 

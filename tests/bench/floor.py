@@ -4,7 +4,7 @@ Identical are columns, checks, keys and indexes; our triggers are left away, so 
 One commit per batch, every durability setting on.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -26,7 +26,7 @@ insert into floor.{table} (workspace_id, position, stream, version, tag, command
 select * from unnest(
     %b::text[], %b::int8[], %b::text[], %b::int4[], %b::text[], %b::text[], %b::int8[], %b::bytea[], %b::bytea[])
 """
-OUR_ARRAYS = (
+OUR_ARRAYS: tuple[Callable[[Any], BinaryArray], ...] = (
     text_array, int8_array, text_array, int4_array, text_array, text_array, int8_array, bytea_array, bytea_array,
 )  # fmt: skip
 
@@ -38,11 +38,12 @@ class Floor:
     """
 
     def __init__(self, url: str) -> None:
+        with psycopg.connect(url) as connection:
+            connection.execute("create schema floor")
+            for table in (LISTS, ARRAYS):
+                connection.execute(CREATE.format(table=table).encode())
         self._connection: Connection[TupleRow] = psycopg.connect(url, autocommit=True, prepare_threshold=0)
         self._connection.adapters.register_dumper(BinaryArray, BinaryArrayDumper)
-        self._connection.execute("create schema floor")
-        for table in (LISTS, ARRAYS):
-            self._connection.execute(CREATE.format(table=table).encode())
 
     def close(self) -> None:
         """Close the connection."""

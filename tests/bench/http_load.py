@@ -1,13 +1,16 @@
 """A lean load generator in a process of its own: prepared bytes over connections that stay open.
 
-`python -m tests.bench.http_load` reads a job (msgpack) and writes its result. It builds nothing and decodes
-nothing while it measures, so that it takes as little as possible of the two cores that the server runs on.
+`python -m tests.bench.http_load` reads the names of files with jobs (msgpack), one a line, and answers each with its
+result as a line of JSON. It builds nothing and decodes nothing while it measures, so that it takes as little as
+possible of the two cores that the server runs on.
 """
 
 import asyncio
 import sys
 from math import ceil
+from pathlib import Path
 from time import perf_counter, process_time
+from typing import cast
 
 import msgspec
 import uvloop
@@ -49,8 +52,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport; nothing is sent before `begin`."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
 
     def begin(self) -> None:
         """Send the first post."""
@@ -123,6 +125,7 @@ def percentile(times: list[float], part: float) -> float:
 
 
 if __name__ == "__main__":
-    decoded = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Job)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        sys.stdout.buffer.write(msgspec.msgpack.encode(runner.run(run(decoded))))
+        for line in iter(sys.stdin.readline, ""):
+            decoded = msgspec.msgpack.decode(Path(line.strip()).read_bytes(), type=Job)
+            print(msgspec.json.encode(runner.run(run(decoded))).decode(), flush=True)

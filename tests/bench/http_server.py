@@ -8,38 +8,19 @@ import sys
 from types import SimpleNamespace
 from typing import cast
 
-import msgspec
-from litestar import Litestar, post
-
 from gateway.app import Service, close_service, create_service_app, open_service
 from gateway.server import run_server
 from ledger.core.identifiers import PLATFORM
 from ledger.service import SYSTEM
 from ledger.workspace.commands import IssueApiKey
-
-HOST = "127.0.0.1"
-EMPTY_PATH = "/empty"
-
-
-class Small(msgspec.Struct, frozen=True):
-    """The empty endpoint's body, and its answer."""
-
-    request_id: str
-    position: int
-    tag: str
-
-
-@post(EMPTY_PATH)
-async def answer_small(data: Small) -> Small:
-    """Do nothing."""
-    return data
+from tests.bench.http_empty import create_empty_app
+from tests.bench.http_posts import HOST
 
 
 def serve_empty(port: int) -> None:
     """Serve an application with one endpoint and nothing else."""
-    app = Litestar([answer_small], openapi_config=None, logging_config=None, debug=False)
     stand_in = cast("Service", SimpleNamespace(context=SimpleNamespace(draining=False)))
-    run_server(app, stand_in, HOST, port, lambda: tell("ready"), lambda: None)
+    run_server(create_empty_app(), stand_in, HOST, port, lambda: tell("ready"), lambda: None)
 
 
 def serve_ledger(url: str, port: int) -> None:

@@ -13,7 +13,9 @@ SETTINGS = ("fsync", "full_page_writes", "synchronous_commit", "shared_buffers",
 def describe_machine(url: str) -> dict[str, str]:
     """Return processor, cores, memory, the versions and the database's settings."""
     with psycopg.connect(url, autocommit=True) as connection:
-        rows = connection.execute("select name, current_setting(name) from unnest(%s) as name", (list(SETTINGS),))
+        rows = connection.execute(
+            "select name, current_setting(name) from unnest(%s::text[]) as name", (list(SETTINGS),)
+        )
         settings = ", ".join(f"{name} {value}" for name, value in rows.fetchall())
         version = connection.info.parameter_status("server_version") or "unknown"
     return {

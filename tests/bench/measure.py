@@ -14,15 +14,22 @@ def interleave(rounds: int, measured: Mapping[str, Measurement]) -> dict[str, li
     """Return the samples of each measurement, taken A B C, C B A, A B C …"""
     samples: dict[str, list[float]] = {name: [] for name in measured}
     for number in range(rounds):
-        names = list(measured) if number % 2 == 0 else list(reversed(measured))
-        for name in names:
+        names = list(measured)
+        for name in names if number % 2 == 0 else reversed(names):
             samples[name].append(measured[name]())
     return samples
 
 
 def timed(work: Callable[[], T]) -> tuple[T, float]:
-    """Return what some work returns and how many seconds it took, without the garbage of its preparation."""
+    """Return what some work returns and how many seconds it took.
+
+    What was prepared for it is kept from the garbage collector, which would otherwise look at it again and again.
+    """
     gc.collect()
-    started = perf_counter()
-    result = work()
-    return result, perf_counter() - started
+    gc.freeze()
+    try:
+        started = perf_counter()
+        result = work()
+        return result, perf_counter() - started
+    finally:
+        gc.unfreeze()

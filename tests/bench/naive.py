@@ -1,5 +1,6 @@
 """The naive way, done sensibly: each command is a transaction that locks the wallet's row, looks whether the
-money is there, inserts the event and moves the wallet. Prepared statements, one connection per thread.
+money is there, inserts the event and moves the wallet. Prepared statements, one connection per thread; an event loop
+with as many connections was slower.
 
 It does less than the ledger does: no rating, no hash chain, no row per hold, no spend limits. The events are the
 bytes of ours.
@@ -25,7 +26,8 @@ create table naive.wallet (
     position bigint not null, posted_minor bigint not null, held_minor bigint not null
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
 insert into naive.wallet
-select workspace_id, 0, posted_minor, 0 from ledger.wallet where bucket = 'credit'
+select workspace_id, 0, posted_minor, 0 from ledger.wallet where bucket = 'credit';
+analyze naive.wallet;
 """
 LOCK = "select position, posted_minor, held_minor from naive.wallet where workspace_id = %s for update"
 INSERT = """
@@ -70,8 +72,13 @@ class Naive:
 
         with ThreadPoolExecutor(threads) as pool:
             running = [pool.submit(run, *pair) for pair in zip(self._connections, shares, strict=False)]
-            start.wait()
-            _, seconds = timed(lambda: [one.result() for one in running])
+
+            def begin() -> None:
+                start.wait()
+                for one in running:
+                    one.result()
+
+            _, seconds = timed(begin)
         return len(events) / seconds
 
 

@@ -48,12 +48,6 @@ def running(module: str, *arguments: str) -> Iterator[Child]:
                 process.kill()
 
 
-def run_once(module: str, content: bytes) -> bytes:
-    """Run a module that reads its job and writes its result."""
-    command = [sys.executable, "-m", module]
-    return subprocess.run(command, cwd=ROOT, input=content, stdout=subprocess.PIPE, check=True).stdout
-
-
 def free_port() -> int:
     """Return a port that nobody listens on."""
     with socket.socket() as probe:

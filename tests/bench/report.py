@@ -1,11 +1,13 @@
 """The figures of one run, the targets they are held against, and the table and JSON that say so."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
+from types import MappingProxyType
 
 import msgspec
 
+NONE: Mapping[str, float] = MappingProxyType({})
 SECTIONS = {
     "a": "commands in process",
     "b": "the floor: the same event rows by plain psycopg arrays",
@@ -19,13 +21,14 @@ SECTIONS = {
 
 
 class Figure(msgspec.Struct, frozen=True):
-    """One measurement: its samples and their median."""
+    """One measurement: its samples, their median, and what else was seen while it was taken."""
 
     section: str
     name: str
     unit: str
     median: float
     samples: list[float]
+    details: dict[str, float]
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -56,11 +59,13 @@ class Report:
         self.figures: list[Figure] = []
         self.targets: list[Target] = []
 
-    def add(self, section: str, name: str, samples: Sequence[float], unit: str = "/s") -> float:
-        """Note a measurement and return its median."""
+    def add(
+        self, section: str, name: str, samples: Sequence[float], unit: str = "/s", details: Mapping[str, float] = NONE
+    ) -> float:
+        """Note a measurement and return its median. Details have their units in their names."""
         assert samples
-        assert all(sample >= 0 for sample in samples), f"{name}: {samples}"
-        figure = Figure(section, name, unit, median(samples), list(samples))
+        assert all(sample > 0 for sample in samples), f"{name}: {samples}"
+        figure = Figure(section, name, unit, median(samples), list(samples), dict(details))
         self.figures.append(figure)
         return figure.median
 
@@ -93,15 +98,20 @@ class Report:
 
 def figure_row(figure: Figure) -> str:
     """Return a measurement as a line: its median, and its extremes where it was taken more than once."""
-    spread = ""
+    more = [f"{name} {number(value)}" for name, value in figure.details.items()]
     if len(figure.samples) > 1:
-        spread = f"{number(min(figure.samples))} – {number(max(figure.samples))}, {len(figure.samples)} rounds"
-    return f"  {figure.name:<64} {number(figure.median):>10} {figure.unit:<9} {spread}".rstrip()
+        more.insert(0, f"{number(min(figure.samples))} – {number(max(figure.samples))} in {len(figure.samples)} rounds")
+    return f"  {figure.name:<64} {number(figure.median):>10} {figure.unit:<6} {', '.join(more)}".rstrip()
 
 
 def target_row(target: Target) -> str:
     """Return a ratio as a line, with its verdict."""
-    return f"  → {target.name:<62} {number(target.value):>10} {target.unit:<9} {target.verdict}".rstrip()
+    return f"  → {target.name:<62} {number(target.value):>10} {target.unit:<6} {target.verdict}".rstrip()
+
+
+def counted(count: int, thing: str) -> str:
+    """Return how many things there are, in words."""
+    return f"{count:,} {thing}" + ("" if count == 1 else "s" if thing[-1] != "s" else "es")
 
 
 def number(value: float) -> str:

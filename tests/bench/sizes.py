@@ -31,10 +31,10 @@ class Size(msgspec.Struct, frozen=True):
 
 FULL = Size(
     name="full", rounds=5, workspaces=10_000, lag=500,
-    commands={1: 800, 64: 6_400, 1000: 16_000},
-    caller_commands=10_240, naive_commands=3_200, naive_threads=(4, 8, 16, 32, 64),
-    posts={1: 1_000, 64: 6_400}, bodies=12, process_commands=12_800,
-    read_events=200_000, memory_marks=(100_000, 1_000_000),
+    commands={1: 600, 64: 6_400, 1000: 16_000},
+    caller_commands=7_680, naive_commands=1_920, naive_threads=(4, 8, 16, 32, 64),
+    posts={1: 500, 64: 5_120}, bodies=8, process_commands=7_680,
+    read_events=120_000, memory_marks=(100_000, 1_000_000),
 )  # fmt: skip
 TINY = Size(
     name="tiny", rounds=1, workspaces=50, lag=20,

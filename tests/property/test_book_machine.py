@@ -19,7 +19,7 @@ from ledger.core.refusals import Refusal, Refused
 from ledger.request import commands as request
 from ledger.wallet import commands as wallet
 from ledger.workspace import commands as workspace
-from tests import strategies  # noqa: F401 -- loads the profile
+from tests import strategies
 from tests.property.oracle import Oracle
 from tests.property.oracle_model import Outcome, Route
 from tests.unit.story import (
@@ -101,7 +101,8 @@ class BookMachine(RuleBasedStateMachine):
         try:
             repeated = self.world.do(command).repeated
         except Refused as refused:
-            refusal = refused.code.value
+            found = refused
+            refusal = found.code.value
         else:
             self.told.append(command)
         if known_to_oracle:
@@ -214,7 +215,7 @@ class BookMachine(RuleBasedStateMachine):
     def finance(self, bucket: str, size: str, number: int, kind: int) -> None:
         """Pay in, give, take back or pay out."""
         stated: dict[str, Any] = {"workspace_id": ACME, "bucket": bucket, "amount": amount(bucket, size)}
-        payment = {"source": "alipay", "reference": f"P-{number}" if kind < 2 else "A-1"}
+        payment: dict[str, Any] = {"source": "alipay", "reference": f"P-{number}" if kind < 2 else "A-1"}
         commands: tuple[Command, ...] = (
             wallet.AddFunds(**stated, **payment),
             wallet.GrantFunds(**stated, grant_id=self.fresh()),
@@ -262,7 +263,7 @@ class BookMachine(RuleBasedStateMachine):
     @rule(drawn=spend_limits, change=st.booleans(), key=st.sampled_from(("k1", "k2", None)))
     def limit(self, drawn: list[tuple[str, Any, str]], change: bool, key: str | None) -> None:
         """Replace the spend limits of a key or of the project."""
-        name = {"workspace_id": ACME, "change_id": self.fresh()}
+        name: dict[str, Any] = {"workspace_id": ACME, "change_id": self.fresh()}
         spend = stated_limits(drawn)
         if key is None:
             self.do(workspace.SetProjectLimits(**name, project_id="web", spend_limits=spend))
@@ -297,7 +298,8 @@ class BookMachine(RuleBasedStateMachine):
         try:
             self.world.do(command)
         except Refused as refused:
-            assert refused.code is Refusal.IDENTITY_CONFLICT
+            found = refused
+            assert found.code is Refusal.IDENTITY_CONFLICT
         else:
             raise AssertionError(f"{command} was taken for a repeat")
 
@@ -310,7 +312,7 @@ class BookMachine(RuleBasedStateMachine):
             model = self.oracle.wallets[bucket]
             numbers = (state.posted_minor, state.held_minor, state.credit_limit_minor)
             counted = (model.posted, model.held, model.credit_limit)
-            assert numbers == tuple(value.scaleb(state.scale) for value in counted)
+            assert numbers == tuple(int(value.scaleb(state.scale)) for value in counted)
             assert state.frozen is model.frozen
 
     @invariant()
@@ -329,7 +331,7 @@ class BookMachine(RuleBasedStateMachine):
             model = self.oracle.requests[name]
             assert (state.status.value, state.expires_at) == (model.status, model.expires_at)
             paid = (state.charge_minor, state.paid_minor, state.refunded_minor)
-            assert paid == tuple(value.scaleb(6) for value in (model.charge, model.paid, model.refunded))
+            assert paid == tuple(int(value.scaleb(6)) for value in (model.charge, model.paid, model.refunded))
 
     @invariant()
     def accounts_balance_and_agree(self) -> None:
@@ -365,7 +367,7 @@ class BookMachine(RuleBasedStateMachine):
 
 
 BookMachine.TestCase.settings = settings(
-    max_examples=max(settings.default.max_examples // 2, 20), stateful_step_count=40, deadline=None
+    max_examples=max(strategies.EXAMPLES // 2, 20), stateful_step_count=40, deadline=None
 )
 TestBookMachine = BookMachine.TestCase
 

@@ -88,11 +88,12 @@ def routed(case: Case) -> World | None:
     rich = WalletState("credit", "CREDIT", 6, 10_000, 0, case.credit_limit, version=1)
     book.wallets = {**acme.wallets, "credit": rich}
     set_limits(world, case.key_limit, case.project_limit)
-    own = {"route": "own-price", "rate_card": None}
+    own: dict[str, Any] = {"route": "own-price", "rate_card": None}
     try:
         world.do(route_request(**own, hold=stated(case.hold)))
     except Refused as refused:
-        assert refused.code in (
+        found = refused
+        assert found.code in (
             Refusal.API_KEY_SPEND_LIMIT_EXCEEDED, Refusal.PROJECT_SPEND_LIMIT_EXCEEDED,
         )  # fmt: skip
         assert min(limit for limit in (case.key_limit, case.project_limit) if limit is not None) < case.hold
@@ -174,8 +175,9 @@ def test_refunds_never_exceed_what_was_paid(case: Case, refunds: list[int]) -> N
         try:
             made = world.do(refund_charge(refund_id=f"f{number}", refund=stated(minor))).fact.event
         except Refused as refused:
-            assert refused.code is Refusal.REFUND_EXCEEDS_PAID
-            assert (minor > left, refused.facts["left"]) == (True, format_minor(left, 6))
+            found = refused
+            assert found.code is Refusal.REFUND_EXCEEDS_PAID
+            assert (minor > left, found.facts["left"]) == (True, format_minor(left, 6))
             assert wallet(world) == before
         else:
             assert isinstance(made, ChargeRefunded)

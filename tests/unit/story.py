@@ -64,7 +64,7 @@ def card(name: str, route: str, bucket: str, **fields: Any) -> RateCard:
 def catalog_commands() -> list[Command]:
     """Return the commands of the platform's book: three buckets, two providers, five routes, two models."""
     tell: dict[str, Any] = {**COMMON, "change_id": "c1"}
-    route = {
+    route: dict[str, tuple[str, str, str, Any]] = {
         "gpt-direct": ("openai", "gpt-5", "credit", "direct"),
         "gpt-azure": ("azure", "gpt-5", "credit", "direct"),
         "gpt-mini": ("openai", "gpt-5-mini", "credit", "direct"),
@@ -214,7 +214,7 @@ def take_fallback(request_id: str = "r1", **fields: Any) -> request.TakeFallback
     return msgspec.structs.replace(command, **fields)
 
 
-def release_request(request_id: str = "r1", cause: str = "cancelled") -> request.ReleaseRequest:
+def release_request(request_id: str = "r1", cause: Any = "cancelled") -> request.ReleaseRequest:
     """Return a release."""
     return request.ReleaseRequest(**MINE, request_id=request_id, cause=cause)
 

@@ -70,8 +70,9 @@ def test_only_plain_decimal_digits_are_read(text: str, scale: int) -> None:
     try:
         minor = parse_minor(text, scale, "charge")
     except Refused as refused:
-        assert refused.code in (Refusal.AMOUNT_MALFORMED, Refusal.AMOUNT_OUT_OF_RANGE)
-        assert refused.facts["field"] == "charge"
+        found = refused
+        assert found.code in (Refusal.AMOUNT_MALFORMED, Refusal.AMOUNT_OUT_OF_RANGE)
+        assert found.facts["field"] == "charge"
     else:
         assert re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", text, re.ASCII)
         assert Fraction(text) == Fraction(minor, 10**scale)

@@ -25,7 +25,7 @@ def digests() -> dict[str, str]:
 
 def schemas() -> dict[str, Any]:
     """Return the JSON Schema of a fact with all events, as msgspec exports it."""
-    _, components = msgspec.json.schema_components([Fact], "#/$defs/{name}")
+    _, components = msgspec.json.schema_components([Fact], ref_template="#/$defs/{name}")
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$ref": "#/$defs/Fact", "$defs": components}
 
 

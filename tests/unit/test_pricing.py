@@ -73,7 +73,7 @@ def test_tokens_have_bounds(part: str, tokens: int) -> None:
     """A negative or enormous count is refused even where it adds up."""
     assume(not 0 <= tokens <= TOKENS_MAX)
     totals = [tokens if part in group else 0 for group in (INPUT_PARTS, OUTPUT_PARTS)]
-    assert refusal_of(Usage(*totals, {part: tokens})) is Refusal.USAGE_INVALID
+    assert refusal_of(Usage(totals[0], totals[1], {part: tokens})) is Refusal.USAGE_INVALID
 
 
 @given(drawn.any_text)
@@ -100,7 +100,8 @@ def test_a_rating_accounts_for_every_token(usage: Usage, rate_card: RateCard, mo
     try:
         rating = rate_usage(usage, rate_card, model, scale)
     except Refused as refused:
-        assert refused.code is Refusal.AMOUNT_OUT_OF_RANGE
+        found = refused
+        assert found.code is Refusal.AMOUNT_OUT_OF_RANGE
         return
     assert {line.part: line.tokens for line in rating.lines} == {p: used[p] for p in used if p in rates.rates}
     assert {line.part: line.tokens for line in rating.unpriced} == {p: used[p] for p in used if p not in rates.rates}

@@ -8,8 +8,8 @@ from ledger.request.decide import COLUMNS, COMMANDS, SENTENCES, TABLE, Answer
 from ledger.request.state import Status
 from tests.unit.story import (
     ACME,
-    credit,
     correct_charge,
+    credit,
     expire_request,
     extend_hold,
     opened,
@@ -86,9 +86,10 @@ def answer_of(world: World, command: Command) -> str:
     try:
         decided = world.decide(command, "tester", book)
     except Refused as refused:
-        assert refused.facts["request_id"] == "r1"
-        assert refused.detail == SENTENCES[refused.code]
-        return refused.code.value + ("-" if refused.code is Refusal.REQUEST_RELEASED else "")
+        found = refused
+        assert found.facts["request_id"] == "r1"
+        assert found.detail == SENTENCES[found.code]
+        return found.code.value + ("-" if found.code is Refusal.REQUEST_RELEASED else "")
     tag: str = decided.fact.event.__struct_config__.tag  # type: ignore[assignment]
     return tag.removesuffix(".v1") + ("!" if tag == "request_voided.v1" else "")
 

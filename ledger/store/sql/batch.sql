@@ -65,20 +65,34 @@ from unnest(%b::text[], %b::text[]) as wanted (workspace_id, budget)
 join ledger.budget on budget.workspace_id = wanted.workspace_id and budget.budget = wanted.budget
 
 -- name: read_payments
--- A payment and its reversals share the beginning of their identity.
-select event.workspace_id, event.state
+-- A payment and its reversals share the beginning of their identity. Two questions, each with its own range of
+-- the index: joined by `or` they would walk through the whole book.
+select payment.workspace_id, payment.state
 from unnest(%b::text[], %b::text[]) as wanted (workspace_id, payment)
-join ledger.event on event.workspace_id = wanted.workspace_id and (
-    event.command_id = '@funds/' || wanted.payment
-    or (event.command_id >= '@reversal/' || wanted.payment || '/' and event.command_id < '@reversal/' || wanted.payment || '0')
-)
-order by event.workspace_id, event.position
+cross join lateral (
+    select event.workspace_id, event.position, event.state
+    from ledger.event
+    where event.workspace_id = wanted.workspace_id and event.command_id = '@funds/' || wanted.payment
+    union all
+    select event.workspace_id, event.position, event.state
+    from ledger.event
+    where event.workspace_id = wanted.workspace_id
+        and event.command_id >= '@reversal/' || wanted.payment || '/'
+        and event.command_id < '@reversal/' || wanted.payment || '0'
+) as payment
+order by payment.workspace_id, payment.position
 
 -- name: read_workspace_events
+-- Book by book: as a plain join the planner may begin with the streams called workspace of all books.
 select event.workspace_id, event.version, event.state
 from unnest(%b::text[], %b::int4[]) as wanted (workspace_id, version)
-join ledger.event on event.workspace_id = wanted.workspace_id
-    and event.stream = 'workspace' and event.version > wanted.version
+cross join lateral (
+    select *
+    from ledger.event
+    where event.workspace_id = wanted.workspace_id
+        and event.stream = 'workspace' and event.version > wanted.version
+    order by event.version
+) as event
 order by event.workspace_id, event.version
 
 -- name: read_catalog_events

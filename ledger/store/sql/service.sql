@@ -3,16 +3,6 @@
 -- name: read_hash_key
 select hash_key from ledger.installation
 
--- name: read_book
-select position, digest, recorded_at, workspace_version, catalog_version
-from ledger.book
-where workspace_id = %(workspace_id)s
-
--- name: read_versions
-select
-    (select workspace_version from ledger.book where workspace_id = %(workspace_id)s),
-    (select position from ledger.book where workspace_id = 'platform')
-
 -- name: read_stream_after
 select position, state
 from ledger.event

@@ -1,0 +1,87 @@
+"""What each read of the journal takes and answers, in OpenAPI's words, by the operation's name."""
+
+from typing import Any
+
+import msgspec
+
+from ledger.api.operations import ALWAYS, Operation, content, path_parameters, problems, ref
+from projections.api.app import AT_LEAST
+from projections.api.parameters import LIMIT_DEFAULT, LIMIT_MAX
+from projections.api.views import (
+    AccountsView,
+    EntriesPage,
+    EventsPage,
+    ProjectionsView,
+    StatementPage,
+    TrialBalanceView,
+)
+
+__all__ = ["journal_operations", "journal_schemas"]
+
+ANSWERS: dict[str, tuple[str, type[msgspec.Struct], tuple[str, ...]]] = {
+    "read_platform_trial_balance": ("The trial balance over all books, per bucket", TrialBalanceView, ()),
+    "read_projections": ("How far the read models are behind the books", ProjectionsView, ()),
+    "read_accounts": ("A workspace's accounts", AccountsView, ("workspace_id",)),
+    "read_trial_balance": ("A workspace's trial balance, per bucket", TrialBalanceView, ("workspace_id",)),
+    "read_entries": ("A workspace's entries with their legs", EntriesPage, ("workspace_id",)),
+    "read_events": ("A workspace's events as they were recorded", EventsPage, ("workspace_id",)),
+    "read_statement": ("A wallet's statement", StatementPage, ("workspace_id", "bucket")),
+}
+WITHOUT_POSITION = frozenset({"read_platform_trial_balance", "read_projections"})
+PAGED = frozenset({"read_entries", "read_events", "read_statement"})
+SCHEMA_REF = "#/components/schemas/{name}"
+
+
+def parameter(name: str, description: str, schema: dict[str, Any]) -> Operation:
+    """Return an optional query parameter."""
+    return {"name": name, "in": "query", "required": False, "description": description, "schema": schema}
+
+
+AT_LEAST_PARAMETER = parameter(
+    AT_LEAST,
+    "Answer only from this position of the book on: waits up to 5 s for it, then 503.",
+    {"type": "integer", "minimum": 0, "maximum": 2**63 - 1},
+)
+PAGE_PARAMETERS = [
+    parameter("cursor", "`next_cursor` of the page before.", {"type": "string"}),
+    parameter(
+        "limit",
+        "How many at most.",
+        {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT_DEFAULT},
+    ),
+]
+
+
+def journal_operations() -> dict[str, Operation]:
+    """Return what every read takes and answers, by the operation's name."""
+    return {name: operation_of(name) for name in ANSWERS}
+
+
+def operation_of(name: str) -> Operation:
+    """Return what one read takes and answers."""
+    summary, answer, fields = ANSWERS[name]
+    parameters = path_parameters(fields)
+    parameters += [] if name in WITHOUT_POSITION else [AT_LEAST_PARAMETER]
+    parameters += PAGE_PARAMETERS if name in PAGED else []
+    who = (
+        "Needs a key with scope `read`; a workspace's own key sees its own."
+        if name == "read_statement"
+        else "Needs a key of the platform with scope `read` or `audit`."
+    )
+    return {
+        "summary": summary,
+        "description": who,
+        "tags": ["journal"],
+        "parameters": parameters,
+        "responses": {
+            "200": {"description": summary, **content(ref(answer.__name__))},
+            **problems(*ALWAYS, *(("404",) if fields else ())),
+        },
+    }
+
+
+def journal_schemas() -> dict[str, dict[str, Any]]:
+    """Return the schemas of the answers by name."""
+    types = [answer for _, answer, _ in ANSWERS.values()]
+    _, components = msgspec.json.schema_components(types, ref_template=SCHEMA_REF)
+    return components

@@ -1,0 +1,237 @@
+"""What the reads answer. Amounts are decimal text with their unit; no object holds amounts of two buckets."""
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from operator import attrgetter
+
+import msgspec
+
+from ledger.api.answers import instant
+from ledger.core.accounts import AccountType, Side, kind_of
+from ledger.core.amounts import StatedAmount, Unit, state_amount
+from ledger.events import Recorded
+from projections.reading import AccountRow, EntryWithLegs, Failure, Lag, StatementRow
+
+
+class AccountView(msgspec.Struct, frozen=True):
+    """One account: what went through it on each side, and its balance on its normal side."""
+
+    bucket: str
+    account: str
+    type: AccountType
+    normal_side: Side
+    debit: StatedAmount
+    credit: StatedAmount
+    balance: StatedAmount
+
+
+class AccountsView(msgspec.Struct, frozen=True):
+    """All accounts of a workspace at a position of its book."""
+
+    workspace_id: str
+    position: int
+    accounts: list[AccountView]
+
+
+class TrialLine(msgspec.Struct, frozen=True):
+    """An account's balance in its column. The other column is zero."""
+
+    account: str
+    type: AccountType
+    debit: StatedAmount
+    credit: StatedAmount
+
+
+class TrialBalanceOfBucket(msgspec.Struct, frozen=True):
+    """One bucket's accounts. Both columns add up to the same: the difference is zero, or the books are wrong."""
+
+    bucket: str
+    lines: list[TrialLine]
+    debit: StatedAmount
+    credit: StatedAmount
+    difference: StatedAmount
+    in_balance: bool
+
+
+class TrialBalanceView(msgspec.Struct, frozen=True):
+    """A trial balance per bucket; buckets are never added to each other. `position` only for one workspace."""
+
+    workspace_id: str | None
+    position: int | None
+    buckets: list[TrialBalanceOfBucket]
+
+
+class LegView(msgspec.Struct, frozen=True):
+    """A movement from the credit account to the debit account."""
+
+    debit_account: str
+    credit_account: str
+    amount: StatedAmount
+
+
+class EntryView(msgspec.Struct, frozen=True):
+    """What one event did in one bucket."""
+
+    bucket: str
+    position: int
+    tag: str
+    request_id: str | None
+    effective_at: str
+    recorded_at: str
+    legs: list[LegView]
+
+
+class EventView(msgspec.Struct, frozen=True):
+    """An event with its envelope; `fact` is the stored text itself, `digest` the chain's up to here, in hex."""
+
+    workspace_id: str
+    position: int
+    stream: str
+    version: int
+    tag: str
+    command_id: str
+    recorded_at: str
+    fact: msgspec.Raw
+    digest: str
+
+
+class StatementLine(msgspec.Struct, frozen=True):
+    """What an entry changed in a wallet, and the balances after it. available = posted − held + credit limit."""
+
+    position: int
+    tag: str
+    request_id: str | None
+    effective_at: str
+    recorded_at: str
+    posted_change: StatedAmount
+    held_change: StatedAmount
+    posted: StatedAmount
+    held: StatedAmount
+    available: StatedAmount
+
+
+class EntriesPage(msgspec.Struct, frozen=True):
+    """Some entries in the order of their positions; `next_cursor` leads on while `has_more`."""
+
+    data: list[EntryView]
+    next_cursor: str | None
+    has_more: bool
+
+
+class EventsPage(msgspec.Struct, frozen=True):
+    """Some events in the order of their positions."""
+
+    data: list[EventView]
+    next_cursor: str | None
+    has_more: bool
+
+
+class StatementPage(msgspec.Struct, frozen=True):
+    """A part of a wallet's statement, oldest first."""
+
+    workspace_id: str
+    bucket: str
+    data: list[StatementLine]
+    next_cursor: str | None
+    has_more: bool
+
+
+class ProjectionsView(msgspec.Struct, frozen=True):
+    """How far every projection is behind, and the books that stand still."""
+
+    projections: list[Lag]
+    failures: list[Failure]
+
+
+def account_view(row: AccountRow) -> AccountView:
+    """Return an account as it is shown."""
+    kind = kind_of(row.account)
+    balance = row.debit_minor - row.credit_minor
+    return AccountView(
+        row.bucket,
+        row.account,
+        kind.type,
+        kind.normal_side,
+        state_amount(row.debit_minor, row.unit),
+        state_amount(row.credit_minor, row.unit),
+        state_amount(balance if kind.normal_side is Side.DEBIT else -balance, row.unit),
+    )
+
+
+def trial_balance_view(
+    rows: Sequence[AccountRow], workspace_id: str | None = None, position: int | None = None
+) -> TrialBalanceView:
+    """Return a trial balance of accounts that are sorted by bucket."""
+    buckets = [trial_balance_of_bucket(bucket, list(own)) for bucket, own in groupby(rows, attrgetter("bucket"))]
+    return TrialBalanceView(workspace_id, position, buckets)
+
+
+def trial_balance_of_bucket(bucket: str, rows: Sequence[AccountRow]) -> TrialBalanceOfBucket:
+    """Return the trial balance of one bucket."""
+    unit = rows[0].unit
+    lines = [trial_line(row, unit) for row in rows]
+    balances = [row.debit_minor - row.credit_minor for row in rows]
+    debit = sum(balance for balance in balances if balance > 0)
+    credit = -sum(balance for balance in balances if balance < 0)
+    return TrialBalanceOfBucket(
+        bucket,
+        lines,
+        state_amount(debit, unit),
+        state_amount(credit, unit),
+        state_amount(debit - credit, unit),
+        debit == credit,
+    )
+
+
+def trial_line(row: AccountRow, unit: Unit) -> TrialLine:
+    """Return an account's line: its balance on the side where it stands."""
+    balance = row.debit_minor - row.credit_minor
+    debit, credit = state_amount(max(balance, 0), unit), state_amount(max(-balance, 0), unit)
+    return TrialLine(row.account, kind_of(row.account).type, debit, credit)
+
+
+def entry_view(entry: EntryWithLegs) -> EntryView:
+    """Return an entry as it is shown."""
+    return EntryView(
+        entry.bucket,
+        entry.position,
+        entry.tag,
+        entry.request_id,
+        instant(entry.effective_at),
+        instant(entry.recorded_at),
+        [LegView(leg.debit_account, leg.credit_account, state_amount(leg.minor, entry.unit)) for leg in entry.legs],
+    )
+
+
+def event_view(recorded: Recorded) -> EventView:
+    """Return an event as it is shown."""
+    return EventView(
+        recorded.workspace_id,
+        recorded.position,
+        recorded.stream,
+        recorded.version,
+        recorded.tag,
+        recorded.command_id,
+        instant(recorded.recorded_at),
+        msgspec.Raw(recorded.state),
+        recorded.digest.hex(),
+    )
+
+
+def statement_lines(rows: Iterable[StatementRow], unit: Unit) -> list[StatementLine]:
+    """Return a statement's lines as they are shown."""
+    return [
+        StatementLine(
+            row.position,
+            row.tag,
+            row.request_id,
+            instant(row.effective_at),
+            instant(row.recorded_at),
+            state_amount(row.posted_change_minor, unit),
+            state_amount(row.held_change_minor, unit),
+            state_amount(row.posted_minor, unit),
+            state_amount(row.held_minor, unit),
+            state_amount(row.available_minor, unit),
+        )
+        for row in rows
+    ]
