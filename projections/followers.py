@@ -17,7 +17,7 @@ from psycopg.rows import TupleRow
 
 from ledger.store.queries import load_queries
 from projections.connections import connect_projector, run
-from projections.following import Advance, Page, Projection
+from projections.following import Advance, Page, Projection, describe
 from projections.journal_rows import Journal
 
 __all__ = ["Follower", "News", "find_news", "follow_claimed", "follow_group", "groups_of", "read_generation"]
@@ -44,7 +44,7 @@ class Follower(threading.Thread):
         self.url = url
         self.interval_seconds = interval_seconds
         self._wake = threading.Event()
-        self._stop = threading.Event()
+        self._stopping = threading.Event()
         self._connection: Connection[TupleRow] | None = None
         self._generation = 0
         self._reach = EVENTS_PER_PAGE_MAX
@@ -55,7 +55,7 @@ class Follower(threading.Thread):
 
     def stop(self, seconds: float = 10.0) -> None:
         """End after the transaction that is running, and wait for that."""
-        self._stop.set()
+        self._stopping.set()
         self._wake.set()
         if self.is_alive():
             self.join(seconds)
@@ -63,7 +63,7 @@ class Follower(threading.Thread):
     def run(self) -> None:
         """Follow until stopped, through every failure of the database."""
         pause = RETRY_SECONDS[0]
-        while not self._stop.is_set():
+        while not self._stopping.is_set():
             try:
                 took = self._follow_news()
             except psycopg.OperationalError as error:
@@ -79,7 +79,7 @@ class Follower(threading.Thread):
                 self._wake.wait(max(self.interval_seconds, 5 * took))
                 self._wake.clear()
                 continue
-            self._stop.wait(pause)
+            self._stopping.wait(pause)
             pause = min(2 * pause, RETRY_SECONDS[1])
         self._disconnect()
 
@@ -93,7 +93,7 @@ class Follower(threading.Thread):
             took = monotonic() - began
             advanced = 0
             for group in groups_of(news, self._reach):
-                if self._stop.is_set():
+                if self._stopping.is_set():
                     return took
                 advanced += self._follow_carefully(connection, generation, group)
             if not advanced:
@@ -106,7 +106,7 @@ class Follower(threading.Thread):
         except (psycopg.DataError, psycopg.IntegrityError, StructError) as error:
             # A number or text of some event does not fit its column.
             if self._reach == 1:
-                self._fail(connection, generation, group[0], str(error))
+                self._fail(connection, generation, group[0], describe(error))
             self._reach = max(1, self._reach // 8)
             return 1
         self._reach = min(2 * self._reach, EVENTS_PER_PAGE_MAX)
@@ -116,7 +116,7 @@ class Follower(threading.Thread):
         """Stop a book at the event that the database refuses."""
         workspace_id, _, position = news
         log.error("event %d of book %s is refused: %s", position + 1, workspace_id, failure)
-        advance = Advance(workspace_id, position, position, position + 1, failure[:500])
+        advance = Advance(workspace_id, position, position, position + 1, failure)
         move(connection, self.projection.name, generation, [advance])
 
     def _connected(self) -> Connection[TupleRow]:

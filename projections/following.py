@@ -13,9 +13,11 @@ from psycopg.rows import TupleRow
 
 from ledger.events import Fact, decode_fact
 
-__all__ = ["Advance", "Apply", "Page", "PagedEvent", "Projection", "apply_page"]
+__all__ = ["Advance", "Apply", "Page", "PagedEvent", "Projection", "apply_page", "describe"]
 
 log = logging.getLogger(__name__)
+
+FAILURE_LENGTH_MAX = 500
 
 Apply = Callable[[int, str, str, int, Fact], None]
 """Adds one event (position, stream, tag, recorded at, fact), or raises and leaves everything as it was."""
@@ -70,5 +72,6 @@ def apply_page(page: Page, apply: Apply) -> Advance:
 
 
 def describe(error: Exception) -> str:
-    """Return an error's kind and text, short enough for a row."""
-    return f"{type(error).__name__}: {error}"[:500]
+    """Return an error's kind and text, short and clean enough for a row."""
+    text = f"{type(error).__name__}: {error}"[:FAILURE_LENGTH_MAX]
+    return text.encode(errors="replace").decode().replace("\0", "?")

@@ -39,6 +39,6 @@ def greet(address: str, keys: Path) -> None:
     """Say what runs here and what to paste into another terminal."""
     page = files("gateway.demo").joinpath("lines.txt").read_text(encoding="utf-8")
     say(f"Route Ledger's demo is ready at {address} (API: {address}/ledger/v1/docs). Stop it with Ctrl-C.\n")
-    say(page.replace("data/demo/keys.env", str(keys)))
+    say(page.replace("data/demo", str(keys.parent)))
 
 

@@ -31,6 +31,10 @@ LEGAL = {
 """What may be refused because another process was there first, or the money is gone. Never an identity conflict."""
 
 
+AWAY = {Refusal.UNAVAILABLE, Refusal.OUTCOME_UNKNOWN}
+"""What a caller hears while the database is away."""
+
+
 class Task(msgspec.Struct):
     """What one process does: requests by number in each workspace, in an order of its own."""
 
@@ -124,6 +128,8 @@ class Worker:
         lines = [self.line(command, outcome) for command, outcome in zip(commands, outcomes, strict=True)]
         os.write(self.file, "".join(lines).encode())
         self.earlier += commands[:1]
+        if any(outcome.refused is not None and outcome.refused.code in AWAY for outcome in outcomes):
+            await asyncio.sleep(0.1)
 
     def line(self, command: Command, outcome: Outcome) -> str:
         """Return the line of one outcome; a repeat that is not exact ends the process."""
