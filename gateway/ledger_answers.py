@@ -16,6 +16,20 @@ from ledger.events import Event
 from ledger.pricing.rate_cards import RateCard
 
 
+class Decoder:
+    """Reads answers of one type, or says that they are none."""
+
+    def __init__(self, answer_type: Any) -> None:
+        self._decode = msgspec.json.Decoder(answer_type).decode
+
+    def __call__(self, body: bytes) -> Any:
+        """Return the answer. Raises AnswerUnreadable."""
+        try:
+            return self._decode(body)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise AnswerUnreadable(f"the answer can't be read: {error}") from None
+
+
 class Balance(msgspec.Struct, frozen=True):
     """One wallet: available = posted − held + credit limit, all in the bucket's own unit."""
 

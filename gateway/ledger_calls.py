@@ -6,9 +6,10 @@ from urllib.parse import quote
 
 import msgspec
 
-from gateway.ledger_answers import Balance, Balances, CatalogAnswer, catalog_of
+from gateway.ledger_answers import Balance, Balances, CatalogAnswer, Decoder, catalog_of
 from gateway.ledger_errors import AnswerUnreadable, RefusedByLedger
 from gateway.ledger_exchange import Call, Patience, Retrying, Step, Timing, exchange, is_passing, refused_by
+from gateway.ledger_journal import Listing, Page, TrialBalance, decode_trial_balance
 from ledger.api.answers import CommandAnswer, KeyAnswer
 from ledger.api.command_table import BASE_PATH, COMMAND_ROUTES, COMMANDS_MAX, COMMANDS_PATH
 from ledger.api.refusal_table import RETRY_AFTER_SECONDS, HttpRefusal
@@ -23,6 +24,9 @@ BATCH_BYTES_MAX = 900_000
 
 JSON = {"content-type": "application/json"}
 ROUTE_OF = {route.command: route for route in COMMAND_ROUTES}
+
+PAGE_LIMIT = "200"
+"""The most that the ledger gives at once."""
 
 T = TypeVar("T")
 Steps = Generator[Step, Any, T]
@@ -47,20 +51,6 @@ class _BatchAnswer(msgspec.Struct, frozen=True):
 
 
 _encoder = msgspec.json.Encoder()
-
-
-class Decoder:
-    """Reads answers of one type, or says that they are none."""
-
-    def __init__(self, answer_type: Any) -> None:
-        self._decode = msgspec.json.Decoder(answer_type).decode
-
-    def __call__(self, body: bytes) -> Any:
-        """Return the answer. Raises AnswerUnreadable."""
-        try:
-            return self._decode(body)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise AnswerUnreadable(f"the answer can't be read: {error}") from None
 
 
 decode_answer = Decoder(CommandAnswer)
@@ -149,6 +139,27 @@ class Calls:
         """Read the whole catalog."""
         reply = yield from exchange(get_call("catalog"), self.patience())
         return catalog_of(decode_catalog(reply.body))
+
+    def trial_balance(self, workspace_id: str | None, at_least_position: int) -> Steps[TrialBalance]:
+        """Read the trial balance of a workspace, or of all books."""
+        names = ("trial-balance",) if workspace_id is None else ("workspaces", workspace_id, "trial-balance")
+        parameters = {"at_least_position": str(at_least_position)} if at_least_position else {}
+        reply = yield from exchange(get_call(*names, **parameters), self.patience())
+        balance: TrialBalance = decode_trial_balance(reply.body)
+        return balance
+
+    def page(self, listing: Listing[T], cursor: str | None, at_least_position: int) -> Steps[Page[T]]:
+        """Read the page of a listing that a cursor leads to, the first one without."""
+        parameters = {"limit": PAGE_LIMIT}
+        if cursor is not None:
+            parameters["cursor"] = cursor
+        elif at_least_position:
+            parameters["at_least_position"] = str(at_least_position)
+        reply = yield from exchange(get_call(*listing.names, **parameters), self.patience())
+        page = listing.decode(reply.body)
+        if page.has_more and page.next_cursor in (None, cursor):
+            raise AnswerUnreadable("a page says that there is more, but not where")
+        return page
 
 
 def path_segment(name: str) -> str:

@@ -9,12 +9,10 @@ decided without I/O is in `ledger_calls` and `ledger_exchange`; both clients her
 """
 
 import asyncio
-import re
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from random import SystemRandom
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 import httpx
 
@@ -22,6 +20,17 @@ from gateway.ledger_answers import Balance, Balances, event_of
 from gateway.ledger_calls import Calls, PostOutcome, Steps
 from gateway.ledger_errors import AnswerUnreadable, LedgerError, LedgerUnavailable, RefusedByLedger
 from gateway.ledger_exchange import Lost, Pause, Reply, Retrying, Send, Timing
+from gateway.ledger_http import DICE, RETRYING, client_settings, lost, reply_of, request_settings
+from gateway.ledger_journal import (
+    BookEvent,
+    JournalEntry,
+    Listing,
+    StatementLine,
+    TrialBalance,
+    entries_listing,
+    events_listing,
+    statement_listing,
+)
 from ledger.api.answers import CommandAnswer, KeyAnswer
 from ledger.catalog.state import Catalog
 from ledger.core.commands import Command
@@ -32,7 +41,9 @@ __all__ = [
     "AsyncLedgerClient",
     "Balance",
     "Balances",
+    "BookEvent",
     "CommandAnswer",
+    "JournalEntry",
     "KeyAnswer",
     "LedgerClient",
     "LedgerError",
@@ -40,62 +51,12 @@ __all__ = [
     "PostOutcome",
     "RefusedByLedger",
     "Retrying",
+    "StatementLine",
+    "TrialBalance",
     "event_of",
 ]
 
-KEY_PATTERN = re.compile(r"[\x21-\x7e]+\Z")
-CONNECT_SECONDS = 2.0
-# httpx gets slower, not faster, with many connections ; posts of many go in batches.
-# Idle ones end before uvicorn closes them at 5 s, so that no post is sent into a closing connection.
-LIMITS = httpx.Limits(max_connections=16, max_keepalive_connections=16, keepalive_expiry=4.0)
-
-NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol, httpx.ProxyError)
-
-RETRYING = Retrying()
-DICE = SystemRandom().random
-
 T = TypeVar("T")
-
-
-def client_settings(url: str, key: str) -> dict[str, Any]:
-    """Return what both clients of httpx are made with. Proxies of the environment are not asked: this is internal."""
-    if not url.startswith(("http://", "https://")):
-        raise ValueError("the ledger's address must begin with http:// or https://")
-    if not KEY_PATTERN.match(key):
-        # Not repeated: it may be a good key with a line end behind it.
-        raise ValueError("the key is empty, or holds what no header can hold")
-    return {
-        "base_url": url,
-        "headers": {"authorization": f"Bearer {key}", "accept": "application/json"},
-        "limits": LIMITS,
-        "follow_redirects": False,
-        "trust_env": False,
-    }
-
-
-def request_settings(send: Send) -> dict[str, Any]:
-    """Return what httpx is asked to send."""
-    seconds = send.timeout_seconds
-    return {
-        "method": send.call.method,
-        "url": send.call.path,
-        "content": send.call.body,
-        "headers": send.call.headers,
-        "params": send.call.parameters or None,
-        "timeout": httpx.Timeout(seconds, connect=min(seconds, CONNECT_SECONDS)),
-    }
-
-
-def reply_of(response: httpx.Response) -> Reply:
-    """Return what came back. httpx gives names of headers in lower case."""
-    return Reply(response.status_code, dict(response.headers), response.content)
-
-
-def lost(error: httpx.RequestError) -> Lost:
-    """Return what a failure of httpx means for the call. Raises AnswerUnreadable for bytes that are no answer."""
-    if isinstance(error, httpx.DecodingError | httpx.TooManyRedirects):
-        raise AnswerUnreadable("the answer is not what a ledger sends") from error
-    return Lost(f"{type(error).__name__}: {error}", sent=not isinstance(error, NEVER_SENT))
 
 
 class LedgerClient:
@@ -154,6 +115,31 @@ class LedgerClient:
     def catalog(self) -> Catalog:
         """Return the catalog, as far as the key may see it. Raises LedgerError."""
         return self._run(self._calls.catalog())
+
+    def trial_balance(self, workspace_id: str | None = None, *, at_least_position: int = 0) -> TrialBalance:
+        """Return the trial balance of a workspace, or over all books. Raises LedgerError."""
+        return self._run(self._calls.trial_balance(workspace_id, at_least_position))
+
+    def entries(self, workspace_id: str, *, at_least_position: int = 0) -> Iterator[JournalEntry]:
+        """Yield a workspace's entries in order. Raises LedgerError."""
+        return self._pages(entries_listing(workspace_id), at_least_position)
+
+    def events(self, workspace_id: str, *, at_least_position: int = 0) -> Iterator[BookEvent]:
+        """Yield a workspace's events in order. Raises LedgerError."""
+        return self._pages(events_listing(workspace_id), at_least_position)
+
+    def statement(self, workspace_id: str, bucket: str, *, at_least_position: int = 0) -> Iterator[StatementLine]:
+        """Yield a wallet's statement, oldest first. Raises LedgerError."""
+        return self._pages(statement_listing(workspace_id, bucket), at_least_position)
+
+    def _pages(self, listing: Listing[T], at_least_position: int) -> Iterator[T]:
+        cursor = None
+        while True:
+            page = self._run(self._calls.page(listing, cursor, at_least_position))
+            yield from page.data
+            if not page.has_more:
+                return
+            cursor = page.next_cursor
 
     def _run(self, steps: Steps[T]) -> T:
         answer: Reply | Lost | None = None
@@ -229,6 +215,32 @@ class AsyncLedgerClient:
     async def catalog(self) -> Catalog:
         """Return the catalog, as far as the key may see it. Raises LedgerError."""
         return await self._run(self._calls.catalog())
+
+    async def trial_balance(self, workspace_id: str | None = None, *, at_least_position: int = 0) -> TrialBalance:
+        """Return the trial balance of a workspace, or over all books. Raises LedgerError."""
+        return await self._run(self._calls.trial_balance(workspace_id, at_least_position))
+
+    def entries(self, workspace_id: str, *, at_least_position: int = 0) -> AsyncIterator[JournalEntry]:
+        """Yield a workspace's entries in order. Raises LedgerError."""
+        return self._pages(entries_listing(workspace_id), at_least_position)
+
+    def events(self, workspace_id: str, *, at_least_position: int = 0) -> AsyncIterator[BookEvent]:
+        """Yield a workspace's events in order. Raises LedgerError."""
+        return self._pages(events_listing(workspace_id), at_least_position)
+
+    def statement(self, workspace_id: str, bucket: str, *, at_least_position: int = 0) -> AsyncIterator[StatementLine]:
+        """Yield a wallet's statement, oldest first. Raises LedgerError."""
+        return self._pages(statement_listing(workspace_id, bucket), at_least_position)
+
+    async def _pages(self, listing: Listing[T], at_least_position: int) -> AsyncIterator[T]:
+        cursor = None
+        while True:
+            page = await self._run(self._calls.page(listing, cursor, at_least_position))
+            for line in page.data:
+                yield line
+            if not page.has_more:
+                return
+            cursor = page.next_cursor
 
     async def _run(self, steps: Steps[T]) -> T:
         answer: Reply | Lost | None = None

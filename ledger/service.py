@@ -90,9 +90,7 @@ class Ledger:
             require_durable(connection)
             row = connection.execute(QUERIES["read_hash_key"]).fetchone()
         if row is None:
-            raise Refused(
-                Refusal.UNAVAILABLE, "the database has no hash key: it was not installed by Route Ledger"
-            )
+            raise Refused(Refusal.UNAVAILABLE, "the database has no hash key: it was not installed by Route Ledger")
         self._hash_key = bytes(row[0])
         self._queue = CommandQueue()
         self.on_commit: Callable[[Sequence[str]], None] = ignore_commits
@@ -152,9 +150,8 @@ class Ledger:
         outcomes: list[Outcome | None] = []
         group = Group(None)
         pendings = admit(commands, actor, tell_threads, group, outcomes)
-        if pendings:
-            if self._put(pendings, group) and group.ready is not None:
-                group.ready.wait()
+        if pendings and self._put(pendings, group) and group.ready is not None:
+            group.ready.wait()
         return merge(outcomes, pendings)
 
     async def execute_async(self, command: Command, actor: str) -> Outcome:
@@ -213,8 +210,7 @@ class Ledger:
         if parts is None:
             return None
         workspace_id, api_key_id, secret = parts
-        workspace = await self._reader.read_workspace(workspace_id)
-        key = None if workspace is None else workspace.api_keys.get(api_key_id)
+        key = await self._reader.read_key(workspace_id, api_key_id)
         if key is None or key.revoked:
             return None
         if not is_same_hash(key.secret_hash, hash_secret(self._hash_key, workspace_id, api_key_id, secret)):
@@ -253,9 +249,7 @@ class Ledger:
         rows = await self._reader.fetch("read_display_names", workspace_id=workspace_id)
         return [DisplayName(*row) for row in rows]
 
-    async def set_display_name(
-        self, workspace_id: str, kind: str, name: str, display_name: str | None
-    ) -> None:
+    async def set_display_name(self, workspace_id: str, kind: str, name: str, display_name: str | None) -> None:
         """Name a `workspace`, `project` or `api_key` for people, or erase its name with None."""
         if display_name is None:
             await self._reader.fetch("erase_display_name", workspace_id=workspace_id, kind=kind, name=name)

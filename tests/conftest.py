@@ -38,6 +38,18 @@ def template_database(server_url: str) -> str:
     return name
 
 
+def drop_database(server_url: str, name: str) -> None:
+    """Drop a database with whoever is connected to it.
+
+    The owner may not end an autovacuum worker; the plain form asks it to go, and waits for that.
+    """
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        try:
+            connection.execute(f'drop database if exists "{name}" with (force)'.encode())
+        except psycopg.errors.InsufficientPrivilege:
+            connection.execute(f'drop database if exists "{name}"'.encode())
+
+
 @pytest.fixture
 def database_url(server_url: str, template_database: str) -> Iterator[str]:
     """A fresh database with the schema; dropped afterwards."""
@@ -45,8 +57,7 @@ def database_url(server_url: str, template_database: str) -> Iterator[str]:
     with psycopg.connect(server_url, autocommit=True) as connection:
         connection.execute(f'create database "{name}" template "{template_database}"'.encode())
     yield make_conninfo(server_url, dbname=name)
-    with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute(f'drop database if exists "{name}" with (force)'.encode())
+    drop_database(server_url, name)
 
 
 @pytest.fixture

@@ -53,7 +53,7 @@ REFERENCE = re.compile(
     r"(?:\s+(?:as\s+)?(?!(?:on|where|set|cross|join|left|order|group|for|limit|using|values|select)\b)(\w+))?"
 )
 EQUAL = re.compile(r"\b(\w+)\.workspace_id\s*=\s*(?:(\w+)\.workspace_id\b)?")
-GLOBAL_MEANS = re.compile(r"\block\s+table\b|\bnotify\b|\blisten\s+\w|\bpg_notify\b|\bnextval\b|\bserial\b|\bidentity\b")
+GLOBAL_MEANS = re.compile(r"\block\s+table\b|\b(?:pg_)?notify\b|\blisten\s+\w|\bnextval\b|\bserial\b|\bidentity\b")
 
 
 def statements() -> Iterator[tuple[str, str, LiteralString]]:
@@ -126,7 +126,7 @@ def test_every_table_has_a_key_and_a_workspace(schema: Connection[TupleRow]) -> 
         select oid::regclass::text, exists (select from pg_index where indrelid = pg_class.oid and indisprimary)
         from pg_class
         where relkind in ('r', 'p') and relnamespace in ('ledger'::regnamespace, 'projections'::regnamespace)"""
-    tables = dict(rows(schema, query))
+    tables: dict[str, bool] = dict(rows(schema, query))
     assert [table for table, has_key in tables.items() if not has_key] == []
     assert tables.keys() - workspace_tables(schema) == set(ONE_PER_DATABASE)
 
@@ -149,7 +149,7 @@ def test_the_read_side_hangs_on_nothing(schema: Connection[TupleRow]) -> None:
 
 
 def loose_references(text: str, tables: set[str]) -> set[str]:
-    """Return what a statement calls those workspace tables whose workspace is neither given nor joined to a given one."""
+    """Return the tables of a statement, as it calls them, whose workspace is neither given nor joined to one."""
     found = [(table, alias or table.split(".")[1]) for table, alias in REFERENCE.findall(text)]
     called = {alias: table for table, alias in found if table in tables}
     given = {
@@ -218,7 +218,7 @@ def test_every_statement_is_used() -> None:
 @pytest.mark.parametrize("name", [name for name, text in STATEMENTS.items() if not UTILITY.match(text)])
 def test_every_statement_runs_in_its_role(schema: Connection[TupleRow], name: str) -> None:
     """Each named statement is valid for the schema, and its role has every right that it needs."""
-    role = ROLES.get(name.split("/")[0], "route_ledger_projector")
+    role = ROLES.get(name.partition("/")[0], "route_ledger_projector")
     with schema.transaction():
         if role is not None:
             schema.execute(f"set local role {role}".encode())

@@ -34,5 +34,5 @@ def create_health_handlers(context: ApiContext, *, metrics_open: bool) -> list[H
     return [
         route("/livez", http_method=METHODS, name="livez", opt=PUBLIC, sync_to_thread=False)(serve(livez)),
         route("/readyz", http_method=METHODS, name="readyz", opt=PUBLIC, sync_to_thread=False)(serve(readyz)),
-        get_handler("/metrics", metrics, PUBLIC if metrics_open else requires("audit")),
+        get_handler("/metrics", metrics, PUBLIC if metrics_open else requires("audit"), include_in_schema=False),
     ]

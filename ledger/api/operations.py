@@ -176,4 +176,5 @@ OPERATIONS: dict[str, Operation] = {
     **naming_operations(),
     **{name: read_operation(name) for name in READS},
     **{name: open_operation(name) for name in OPEN},
+    **{f"{name}_head": open_operation(name) for name in ("livez", "readyz")},
 }

@@ -83,7 +83,7 @@ def text_rules(field: str) -> Schema:
 def single_post(schema: Schema, route: CommandRoute) -> None:
     """Say which fields a post must state itself: not `kind`, and no id that the path or the key fills."""
     filled = {"kind", *route.path_fields, route.key_field}
-    schema["required"] = [name for name in required(schema, route) if name not in filled]
+    state_required(schema, [name for name in required(schema, route) if name not in filled])
     for name in filled & schema["properties"].keys():
         schema["properties"][name].pop("default", None)
 
@@ -91,10 +91,8 @@ def single_post(schema: Schema, route: CommandRoute) -> None:
 def batch_member(schema: Schema, route: CommandRoute) -> Schema:
     """Return the schema of a command among others: it names its kind and all its ids itself."""
     member = deepcopy(schema)
-    filled = {*route.path_fields, route.key_field} - {""}
-    member["required"] = list(dict.fromkeys(["kind", *sorted(filled), *required(schema, route)]))
-    for name in filled:
-        member["properties"][name].pop("default", None)
+    filled = sorted({*route.path_fields, route.key_field} - {""})
+    state_required(member, ["kind", *filled, *required(schema, route)])
     return member
 
 
@@ -102,10 +100,16 @@ def required(schema: Schema, route: CommandRoute) -> list[str]:
     """Return the fields of a command that have no default, or one that is only good for being filled."""
     names = list(schema.get("required", ()))
     for field, declared in schema["properties"].items():
-        unstated = field in PATTERNS or field == "workspace_id"
-        if unstated and declared.get("default") == "":
-            declared.pop("default")
+        is_id = field in PATTERNS or field == "workspace_id"
+        if is_id and declared.get("default") == "":
             names.append(field)
     if issubclass(route.command, REASON_REQUIRED):
         names.append("reason")
-    return list(dict.fromkeys(names))
+    return names
+
+
+def state_required(schema: Schema, names: list[str]) -> None:
+    """Make fields required, each once and without a default."""
+    schema["required"] = list(dict.fromkeys(names))
+    for name in names:
+        schema["properties"][name].pop("default", None)

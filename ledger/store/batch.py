@@ -43,9 +43,7 @@ class Pending:
 
     __slots__ = ("actor", "command", "command_id", "deliver", "group", "outcome")
 
-    def __init__(
-        self, command: Command, actor: str, deliver: Callable[[list["Pending"]], None], group: Any
-    ) -> None:
+    def __init__(self, command: Command, actor: str, deliver: Callable[[list["Pending"]], None], group: Any) -> None:
         self.command = command
         self.command_id = command_id_of(command)
         self.actor = actor
@@ -96,9 +94,7 @@ class Wanted:
             # Any other time is refused; the calendar's last day has no date in some time zones.
             instants.add(to_microseconds(command.effective_at))
         for instant in instants:
-            for budget in budgets_at(
-                workspace, command.project_id, command.api_key_id, command.bucket, instant
-            ):
+            for budget in budgets_at(workspace, command.project_id, command.api_key_id, command.bucket, instant):
                 self.budgets[command.workspace_id, budget] = None
 
 

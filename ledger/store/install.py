@@ -53,7 +53,8 @@ def prepare_database(url: str, purpose: str = "production") -> None:
             except psycopg.errors.InsufficientPrivilege as error:
                 raise DatabaseUnusable(
                     f"the database role may not set up the schema ({error}); let an administrator create the roles "
-                    "route_ledger_writer and route_ledger_projector, grant them to it, and grant it CREATE on the database"
+                    "route_ledger_writer and route_ledger_projector, grant them to it, and grant it CREATE on the "
+                    "database"
                 ) from error
             installation = {"purpose": purpose, "hash_key": secrets.token_bytes(32)}
             connection.execute(QUERIES["insert_installation"], installation)

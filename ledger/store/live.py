@@ -20,11 +20,14 @@ from ledger.events import CATALOG_STREAM, WORKSPACE_STREAM, decode_fact
 from ledger.store.connection import WRITER_ROLE
 from ledger.store.queries import load_queries
 from ledger.wallet.state import WalletState
-from ledger.workspace.state import WorkspaceState, fold_workspace
+from ledger.workspace.state import ApiKey, WorkspaceState, fold_workspace
 
 QUERIES = load_queries("ledger.store.sql", "service.sql")
 
 FRESH_SECONDS = 1.0
+NEW_KEY_SECONDS = 0.05
+"""A key that is not known may have been issued elsewhere a moment ago: it is looked up again after this."""
+
 POOL_TIMEOUT_SECONDS = 2.0
 REMEMBERED_MAX = 20_000
 
@@ -70,10 +73,10 @@ class LiveReader:
         except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
             raise Refused(Refusal.UNAVAILABLE, "the database does not answer") from error
 
-    async def read_workspace(self, workspace_id: str) -> WorkspaceState | None:
-        """Return a workspace as it was at most `FRESH_SECONDS` ago, or None when there is none."""
+    async def read_workspace(self, workspace_id: str, seconds_old_max: float = FRESH_SECONDS) -> WorkspaceState | None:
+        """Return a workspace as it was at most so many seconds ago, or None when there is none."""
         remembered = self._workspaces.get(workspace_id)
-        if remembered is not None and monotonic() - remembered[0] < FRESH_SECONDS:
+        if remembered is not None and monotonic() - remembered[0] < seconds_old_max:
             return remembered[1]
         state = remembered[1] if remembered is not None else WorkspaceState(workspace_id)
         asked_at = monotonic()
@@ -86,6 +89,15 @@ class LiveReader:
             self._workspaces.pop(next(iter(self._workspaces)))
         self._workspaces[workspace_id] = (asked_at, state)
         return state
+
+    async def read_key(self, workspace_id: str, api_key_id: str) -> ApiKey | None:
+        """Return a key, looking again for one that is not known; None when there is none."""
+        for seconds_old_max in (FRESH_SECONDS, NEW_KEY_SECONDS):
+            workspace = await self.read_workspace(workspace_id, seconds_old_max)
+            key = None if workspace is None else workspace.api_keys.get(api_key_id)
+            if key is not None:
+                return key
+        return None
 
     async def read_catalog(self) -> Catalog:
         """Return the catalog as it was at most `FRESH_SECONDS` ago."""
@@ -102,9 +114,7 @@ class LiveReader:
         return self.catalog
 
     async def _news(self, workspace_id: str, stream: str, version: int) -> list[TupleRow]:
-        return await self.fetch(
-            "read_stream_after", workspace_id=workspace_id, stream=stream, version=version
-        )
+        return await self.fetch("read_stream_after", workspace_id=workspace_id, stream=stream, version=version)
 
     async def ping(self) -> None:
         """Raise Refused(UNAVAILABLE) when the database does not answer within `POOL_TIMEOUT_SECONDS`."""

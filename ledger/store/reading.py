@@ -153,9 +153,7 @@ def take_budgets(batch: Batch, wanted: Iterable[tuple[str, str]], cursor: Cursor
         batch.books[workspace_id].budgets[name] = Budget(held, charged)
 
 
-def refresh(
-    connection: Connection[TupleRow], batch: Batch, caches: Caches, platform_position: int | None
-) -> None:
+def refresh(connection: Connection[TupleRow], batch: Batch, caches: Caches, platform_position: int | None) -> None:
     """Bring the catalog and the workspaces of the batch to what the locked books say."""
     if platform_position != caches.catalog.position:
         catalog = read_catalog(connection, caches.catalog)
@@ -208,9 +206,7 @@ def budgets_of_ended(batch: Batch) -> list[tuple[str, str]]:
     ]
 
 
-def read_more_budgets(
-    connection: Connection[TupleRow], batch: Batch, budgets: Iterable[tuple[str, str]]
-) -> None:
+def read_more_budgets(connection: Connection[TupleRow], batch: Batch, budgets: Iterable[tuple[str, str]]) -> None:
     """Read budgets that turned out to be needed only after the first trip."""
     pairs = list(dict.fromkeys(budgets))
     take_budgets(batch, pairs, run(connection, "read_budgets", columns(pairs)))

@@ -115,9 +115,7 @@ class Writer(threading.Thread):
             if pendings[0].outcome.refused is not None:
                 return
 
-    def _wait_or_give_up(
-        self, pendings: list[Pending], deadline: float, sent: bool, error: psycopg.Error
-    ) -> None:
+    def _wait_or_give_up(self, pendings: list[Pending], deadline: float, sent: bool, error: psycopg.Error) -> None:
         """Sleep before the next try. Answer at once when nothing was sent and no connection can be had."""
         refused: Refused | None = None
         if not sent and isinstance(error, psycopg.OperationalError) and not self._reachable():

@@ -110,9 +110,7 @@ def workspace_commands(
     """Return what opens a workspace with a project, a key and two funded wallets."""
     commands: list[Command] = [
         workspace.CreateWorkspace(workspace_id=workspace_id, time_zone=time_zone),
-        workspace.CreateProject(
-            workspace_id=workspace_id, project_id=PROJECT, spend_limits=spend_limits(project_day)
-        ),
+        workspace.CreateProject(workspace_id=workspace_id, project_id=PROJECT, spend_limits=spend_limits(project_day)),
         issue_key(workspace_id, day),
     ]
     for bucket in UNITS:
@@ -151,9 +149,7 @@ def release(request_id: str, *, workspace_id: str = ACME, **more: Any) -> reques
     return request.ReleaseRequest(workspace_id=workspace_id, request_id=request_id, cause="cancelled", **more)
 
 
-def extend(
-    request_id: str, amount: str | None = "1", *, workspace_id: str = ACME, **more: Any
-) -> request.ExtendHold:
+def extend(request_id: str, amount: str | None = "1", *, workspace_id: str = ACME, **more: Any) -> request.ExtendHold:
     """Return what makes a hold larger and lets it live longer."""
     fields: dict[str, Any] = {"extension": 1, "hold_seconds": 600, **more}
     return request.ExtendHold(

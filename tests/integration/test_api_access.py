@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from litestar import Litestar, get
@@ -69,7 +70,7 @@ def test_a_key_opens_exactly_what_its_scope_names(api: Api) -> None:
 
 def test_the_declared_scopes_are_those_of_the_command_table(api: Api) -> None:
     """What the routes declare and what the table says is one thing."""
-    declared = {(method, path): scopes for method, path, _, scopes in walk(api.client.app)}
+    declared: dict[tuple[str, str], Any] = {(method, path): scopes for method, path, _, scopes in walk(api.client.app)}
     for route in COMMAND_ROUTES:
         assert declared["POST", f"/ledger/v1{route.typed_path}"] == {route.scope}
 

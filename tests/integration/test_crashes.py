@@ -184,7 +184,7 @@ def test_server_processes_killed(cluster: Cluster, survivor: Ledger, cycles: Cyc
 
 
 def test_databases_killed(cluster: Cluster, survivor: Ledger, cycles: Cycles) -> None:
-    """A database killed eight times, and the process that used it after each, come back with every acknowledged command."""
+    """A database killed eight times, and a process after each of them, come back with every acknowledged command."""
     kill_databases(cluster, survivor, cycles, 8)
 
 

@@ -74,7 +74,9 @@ def forge(url: str, state: bytes, tag: str = "funds_added.v1", stream: str = "wa
 
 def added(bucket: str, minor: int) -> bytes:
     """Return the stored bytes of a payment into a bucket."""
-    event = f'{{"tag":"funds_added.v1","bucket":"{bucket}","unit":"X","amount_minor":{minor},"source":"s","reference":"r"}}'
+    event = (
+        f'{{"tag":"funds_added.v1","bucket":"{bucket}","unit":"X","amount_minor":{minor},"source":"s","reference":"r"}}'
+    )
     return f'{{"actor":"a","effective_at":1,"catalog_position":1,"event":{event}}}'.encode()
 
 

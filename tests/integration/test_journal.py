@@ -14,7 +14,6 @@ from tests.integration.read_side import ask, follow, rows_of, tell
 from tests.integration.scenes import ACME, set_up
 
 
-
 @pytest.fixture
 def told(ledger: Ledger) -> Ledger:
     """A ledger whose workspace acme has seen everything, followed to its end."""

@@ -11,6 +11,7 @@ import pytest
 import uvicorn
 from litestar import Litestar
 
+from gateway import ledger_journal
 from gateway.configuration import apply_configuration, compare_configuration, parse_configuration
 from gateway.ledger_answers import Balance, Balances
 from gateway.ledger_client import (
@@ -24,6 +25,7 @@ from gateway.ledger_client import (
 from gateway.remote_catalog import RemoteCatalog
 from ledger.api import views
 from ledger.api.app import create_app
+from ledger.api.context import ApiContext
 from ledger.catalog.commands import RecordConfig
 from ledger.commands import KINDS, command_id_of
 from ledger.core.commands import Command
@@ -32,6 +34,10 @@ from ledger.core.refusals import Refusal
 from ledger.request.events import RequestRouted, TokensSettled
 from ledger.service import SYSTEM, Ledger
 from ledger.workspace.commands import CreateWorkspace, IssueApiKey, RevokeApiKey, Scope
+from projections.api import views as journal_views
+from projections.api.app import create_read_router
+from projections.followers import Follower
+from projections.reading import JournalReader
 from tests.integration import scenes
 from tests.unit import story
 from tests.unit.configurations import RIGHT
@@ -54,9 +60,13 @@ def serving(ledger: Ledger, port: int) -> Iterator[str]:
     @asynccontextmanager
     async def reads(app: Litestar) -> AsyncIterator[None]:
         yield
+        await reader.close()
         await ledger.close_reads()
 
-    app = create_app(ledger, lifespan=[reads])
+    context, reader, follower = ApiContext(ledger), JournalReader(ledger.url), Follower(ledger.url)
+    app = create_app(ledger, context=context, parts=[create_read_router(context, reader)], lifespan=[reads])
+    ledger.on_commit = follower.notify
+    follower.start()
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error", lifespan="on"))
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -68,6 +78,7 @@ def serving(ledger: Ledger, port: int) -> Iterator[str]:
     finally:
         server.should_exit = True
         thread.join()
+        follower.stop()
 
 
 @pytest.fixture
@@ -276,7 +287,57 @@ def test_the_asynchronous_client_on_many_requests(ledger: Ledger, address: str) 
     )
 
 
-@pytest.mark.parametrize(("own", "theirs"), [(Balance, views.Balance), (Balances, views.Balances)])
+def test_the_journal_is_read_page_by_page(client: LedgerClient) -> None:
+    """Entries, events and statements come whole and in order over many pages; the trial balance is zero."""
+    for command in (*scenes.catalog_commands(), *map(without_secret, scenes.workspace_commands())):
+        client.post(command)
+    posts = [post for number in range(150) for post in (scenes.hold(f"r{number}", "0.5"), scenes.settle(f"r{number}"))]
+    last = [outcome.recorded for outcome in client.post_many(posts)][-1]
+    assert last is not None
+
+    entries = list(client.entries("acme", at_least_position=last.position))
+    events = list(client.events("acme"))
+    lines = list(client.statement("acme", "credit", at_least_position=last.position))
+    balance = client.trial_balance("acme", at_least_position=last.position)
+
+    assert [event.position for event in events] == list(range(1, last.position + 1))
+    assert len({(entry.position, entry.bucket) for entry in entries}) == len(entries) == 302
+    assert (len(lines), lines[-1].posted) == (301, client.wallet("acme", "credit").posted)
+    assert [(bucket.bucket, bucket.in_balance) for bucket in balance.buckets] == [("credit", True), ("rmb", True)]
+    assert [bucket.bucket for bucket in client.trial_balance().buckets] == ["credit", "rmb"]
+
+
+def test_the_journal_is_read_from_an_event_loop(client: LedgerClient, ledger: Ledger, address: str) -> None:
+    """The asynchronous client yields the same lines."""
+    scenes.do(ledger, *scenes.catalog_commands())
+    last = scenes.do(ledger, *scenes.workspace_commands())[-1].position
+    key = client.issue_key(IssueApiKey(workspace_id=PLATFORM, api_key_id="reader", scopes=("read",))).token
+    assert key is not None
+
+    async def read(key: str) -> tuple[int, int, int, int]:
+        async with AsyncLedgerClient(address, key) as reader:
+            entries = [entry async for entry in reader.entries("acme", at_least_position=last)]
+            events = [event async for event in reader.events("acme")]
+            lines = [line async for line in reader.statement("acme", "rmb")]
+            return len(entries), len(events), len(lines), len((await reader.trial_balance("acme")).buckets)
+
+    assert asyncio.run(read(key)) == (2, last, 1, 2)
+
+
+PAIRS: list[tuple[type[msgspec.Struct], type[msgspec.Struct]]] = [
+    (Balance, views.Balance),
+    (Balances, views.Balances),
+    (ledger_journal.TrialBalance, journal_views.TrialBalanceView),
+    (ledger_journal.TrialBalanceOfBucket, journal_views.TrialBalanceOfBucket),
+    (ledger_journal.TrialLine, journal_views.TrialLine),
+    (ledger_journal.JournalEntry, journal_views.EntryView),
+    (ledger_journal.EntryLeg, journal_views.LegView),
+    (ledger_journal.BookEvent, journal_views.EventView),
+    (ledger_journal.StatementLine, journal_views.StatementLine),
+]
+
+
+@pytest.mark.parametrize(("own", "theirs"), PAIRS, ids=[own.__name__ for own, _ in PAIRS])
 def test_the_client_s_structs_have_the_api_s_fields(own: type[msgspec.Struct], theirs: type[msgspec.Struct]) -> None:
     """What can't be imported without the server has the same fields on both sides."""
     assert own.__struct_fields__ == theirs.__struct_fields__

@@ -67,9 +67,7 @@ def require_sound(url: str, lines: Sequence[Acknowledged], already: int) -> None
     expired = [name for name in found.positions if name[1].endswith("/expire")]
     assert len(new) == len(found.positions) - already - len(expired)
     with psycopg.connect(url) as connection:
-        row = connection.execute(
-            "select deadlocks from pg_stat_database where datname = current_database()"
-        ).fetchone()
+        row = connection.execute("select deadlocks from pg_stat_database where datname = current_database()").fetchone()
     assert row == (0,)
 
 

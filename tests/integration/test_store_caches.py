@@ -8,9 +8,11 @@ import pytest
 
 from ledger.catalog.commands import PublishModel, PublishRateCard, SuspendRoute
 from ledger.core.refusals import Refusal
+from ledger.events import Recorded
 from ledger.pricing.rate_cards import ModelRates, RateCard
 from ledger.service import Ledger
 from ledger.store import reading, writer
+from ledger.store.writing import write_batch
 from ledger.wallet.commands import FreezeWallet
 from ledger.workspace.commands import RevokeApiKey, SetApiKeyLimits, SetProjectLimits
 from tests.integration import scenes
@@ -34,9 +36,7 @@ def pair(database_url: str) -> Iterator[tuple[Ledger, Ledger]]:
 
 def set_limit(day: str | None, change_id: str = "1") -> SetApiKeyLimits:
     """Return what replaces the key's daily limit."""
-    return SetApiKeyLimits(
-        workspace_id=ACME, change_id=change_id, api_key_id=KEY, limits=scenes.key_limits(day)
-    )
+    return SetApiKeyLimits(workspace_id=ACME, change_id=change_id, api_key_id=KEY, limits=scenes.key_limits(day))
 
 
 def test_a_limit_set_elsewhere_counts_at_once(pair: tuple[Ledger, Ledger]) -> None:
@@ -86,9 +86,10 @@ def test_a_key_revoked_elsewhere_is_refused_at_once(pair: tuple[Ledger, Ledger])
     here, there = pair
     do(here, hold("r1"))
     do(there, RevokeApiKey(workspace_id=ACME, api_key_id=KEY, reason="leaked"))
-    assert refusals(
-        here, hold("r2"), scenes.extend("r1"), scenes.fall_back("r1", to_route="spare"), settle("r1")
-    ) == [*[Refusal.API_KEY_REVOKED] * 3, None]
+    assert refusals(here, hold("r2"), scenes.extend("r1"), scenes.fall_back("r1", to_route="spare"), settle("r1")) == [
+        *[Refusal.API_KEY_REVOKED] * 3,
+        None,
+    ]
 
 
 def test_a_key_issued_elsewhere_works_at_once(pair: tuple[Ledger, Ledger]) -> None:
@@ -115,7 +116,8 @@ def test_a_catalog_published_elsewhere_is_used_at_once(pair: tuple[Ledger, Ledge
     ]  # fmt: skip
     do(there, SuspendRoute(change_id="s", route="direct", reason="down"))
     assert refusals(here, hold("r3")) == [Refusal.ROUTE_SUSPENDED]
-    do(there, scenes.publish_route("own-price", "credit", "2"), PublishModel(change_id="2", model="o4", targets=("own-price",)))
+    alias = PublishModel(change_id="2", model="o4", targets=("own-price",))
+    do(there, scenes.publish_route("own-price", "credit", "2"), alias)
     new: Any = scenes.change(hold("r4", route="own-price"), model="o4")
     assert refusals(here, new) == [None]
 
@@ -127,7 +129,7 @@ def test_an_event_names_the_catalog_it_was_decided_under(
     here, there = pair
     first = do(there, SuspendRoute(change_id="s", route="spare", reason="down"))[0]
     read = reading.read_catalog
-    published = []
+    published: list[Recorded] = []
 
     def publish_between(*arguments: Any) -> Any:
         if not published:
@@ -146,14 +148,13 @@ def test_a_book_that_is_somewhere_else_is_read_again(
 ) -> None:
     """Where a book is not where its batch read it, the batch is rolled back and decided again."""
     here, _ = pair
-    write = writer.write_batch
     times: list[int] = []
 
     def one_behind(connection: Any, batch: Any, *more: Any) -> None:
         times.append(1)
         if len(times) == 1:
             batch.heads[ACME].position -= 1
-        write(connection, batch, *more)
+        write_batch(connection, batch, *more)
 
     monkeypatch.setattr(writer, "write_batch", one_behind)
     assert refusals(here, hold("r1")) == [None]
@@ -168,7 +169,7 @@ def test_what_people_read_is_fresh(pair: tuple[Ledger, Ledger]) -> None:
         token = here.issue_key(scenes.issue_key(ACME, api_key_id="k7"), "system").token or ""
         principal = await there.authenticate(token)
         assert principal is not None
-        assert (principal.api_key_id, principal.scopes) == ("k7", {"call"})
+        assert (principal.api_key_id, principal.scopes) == ("k7", frozenset({"call"}))
         assert await there.authenticate(token[:-1] + ("A" if token[-1] != "A" else "B")) is None
         await there.execute_async(RevokeApiKey(workspace_id=ACME, api_key_id="k7", reason="old"), "system")
         assert await there.authenticate(token) is None

@@ -9,6 +9,7 @@ import pytest
 
 from ledger.catalog import commands as catalog
 from ledger.commands import COMMAND_TYPES, command_id_of
+from ledger.core.amounts import StatedAmount
 from ledger.core.commands import Command
 from ledger.core.refusals import Refusal
 from ledger.core.rounding import Rounding
@@ -115,7 +116,7 @@ def test_a_repeat_gives_the_recorded_outcome(told: tuple[Ledger, list[Command], 
 
 EXTRA: dict[str, Any] = {
     "credit_limit": credit("1.5"), "amount": credit("0.75"), "hold": credit("3.25"), "refund": credit("0.002"),
-    "difference": credit("0.25"), "charge": credit("0.5"), "provider_cost": scenes.StatedAmount("0.5", "USD"),
+    "difference": credit("0.25"), "charge": credit("0.5"), "provider_cost": StatedAmount("0.5", "USD"),
     "to_amount": cny("70"), "hold_seconds": 61, "extension": 2, "attempt": 3, "latency_ms": 5,
     "first_token_ms": 4, "http_status": 500, "fallback": 2, "usage": used(7), "usage_source": "partial",
     "failure": "connection", "retried": False, "why": Why("other"), "estimate": Estimate(1, 1), "model": "o4",

@@ -14,6 +14,7 @@ from ledger.service import Ledger
 from ledger.store import connection as store_connection
 from ledger.store import install
 from ledger.store.install import DatabaseUnusable, bring_forward, prepare_database, read_migrations, run_script
+from ledger.store.resources import read_schema
 
 OURS: LiteralString = "in ('ledger'::regnamespace, 'projections'::regnamespace)"
 PARTS: dict[str, LiteralString] = {
@@ -161,7 +162,7 @@ def test_a_failed_installation_leaves_nothing(
 ) -> None:
     """A schema that fails half way is rolled back whole, and the next start makes it."""
     url = make_database()
-    schema = install.read_schema()
+    schema = read_schema()
     monkeypatch.setattr(install, "read_schema", lambda: schema + "\nselect 1 / 0;\n")
     with pytest.raises(psycopg.errors.DivisionByZero):
         prepare_database(url)

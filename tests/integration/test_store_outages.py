@@ -16,6 +16,7 @@ from ledger.core.refusals import Refusal, Refused
 from ledger.service import Ledger
 from ledger.store import connection as store_connection
 from ledger.store import writer
+from ledger.store.writing import write_batch
 from tests.integration import scenes
 from tests.integration.scenes import ACME, do, hold, refusals, settle
 from tests.integration.store_check import audit, complaints
@@ -67,9 +68,7 @@ def require_exact(ledger: Ledger, answers: list[Answer]) -> None:
     assert complaints(ledger.url) == []
 
 
-def test_a_database_that_stops_and_starts(
-    cluster: Cluster, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_database_that_stops_and_starts(cluster: Cluster, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     """Under load callers hear quickly that the database is gone, and the service goes on when it is back."""
     monkeypatch.setattr(writer, "RETRY_SECONDS", 2.0)
     with Load(ledger, "stop") as load:
@@ -121,14 +120,13 @@ def test_those_behind_an_unknown_batch_do_not_wait_for_it(
     """When a commit's fate is unknown, only its own callers wait, up to the bound; others hear at once."""
     monkeypatch.setattr(writer, "RETRY_SECONDS", 2.5)
     do(ledger, hold("before"))
-    write = writer.write_batch
     sent, go_on = threading.Event(), threading.Event()
 
     def die(*arguments: Any) -> None:
         sent.set()
         assert go_on.wait(20)
         cluster.stop()
-        write(*arguments)
+        write_batch(*arguments)
 
     with ThreadPoolExecutor(20) as pool:
         monkeypatch.setattr(writer, "write_batch", die)
@@ -154,11 +152,10 @@ def test_an_unknown_outcome_is_found_when_the_database_is_back(
     cluster: Cluster, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A database that is away for a moment in the middle of a commit costs its callers time and nothing else."""
-    write = writer.write_batch
     times: list[int] = []
 
     def lose_the_answer(*arguments: Any) -> None:
-        write(*arguments)
+        write_batch(*arguments)
         times.append(1)
         if len(times) == 1:
             cluster.start()
@@ -171,15 +168,12 @@ def test_an_unknown_outcome_is_found_when_the_database_is_back(
     assert audit(ledger.url).positions[ACME, "unseen/route"] == scenes.recorded(outcome).position
 
 
-def test_a_key_whose_commit_went_unseen_still_has_its_token(
-    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_key_whose_commit_went_unseen_still_has_its_token(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     """The secret of a key that was recorded is told, even if the answer of the database was lost on the way."""
-    write = writer.write_batch
     times: list[int] = []
 
     def lose_the_answer(*arguments: Any) -> None:
-        write(*arguments)
+        write_batch(*arguments)
         times.append(1)
         if len(times) == 1:
             raise psycopg.OperationalError("server closed the connection unexpectedly")

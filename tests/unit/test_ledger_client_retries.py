@@ -351,3 +351,13 @@ def test_codes_of_a_newer_ledger_stay_texts() -> None:
     assert known_code("overloaded") is Refusal.OVERLOADED
     assert known_code("draining") is HttpRefusal.DRAINING
     assert known_code("made_up_later") == "made_up_later"
+
+
+def test_pages_that_lead_nowhere_end() -> None:
+    """A page that says there is more but not where, or leads to itself, is no answer: nobody reads for ever."""
+    empty = {"data": [], "has_more": True}
+    for pages in ([None], ["a", "a"]):
+        server = Scripted(*(httpx.Response(200, json={**empty, "next_cursor": cursor}) for cursor in pages))
+        with server.client() as client, pytest.raises(AnswerUnreadable, match="there is more"):
+            list(client.entries("acme", at_least_position=7))
+        assert server.sent[0].url.query == b"limit=200&at_least_position=7"
