@@ -28,6 +28,9 @@ QUERIES = load_queries("projections.sql", "followers.sql")
 EVENTS_PER_PAGE_MAX = 4000
 BOOKS_PER_PAGE_MAX = 500
 BOOKS_PER_LOOK_MAX = 10_000
+GATHER_SECONDS = 0.02
+"""How long news may gather before the next look: a page of many events costs little more than one of a few."""
+
 RETRY_SECONDS = (0.05, 2.0)
 """The first and the longest pause after the database failed; each is twice the one before."""
 
@@ -78,13 +81,14 @@ class Follower(threading.Thread):
                 # Looking over all books stays a small part of the time, however many there are.
                 self._wake.wait(max(self.interval_seconds, 5 * took))
                 self._wake.clear()
+                self._stopping.wait(GATHER_SECONDS)
                 continue
             self._stopping.wait(pause)
             pause = min(2 * pause, RETRY_SECONDS[1])
         self._disconnect()
 
     def _follow_news(self) -> float:
-        """Follow until there is no news, and return how many seconds the last look took."""
+        """Follow until there is little news, and return how many seconds the last look took."""
         while True:
             connection = self._connected()
             began = monotonic()
@@ -96,7 +100,10 @@ class Follower(threading.Thread):
                 if self._stopping.is_set():
                     return took
                 advanced += self._follow_carefully(connection, generation, group)
-            if not advanced:
+            if advanced < EVENTS_PER_PAGE_MAX // 4:
+                if advanced:
+                    # Somebody may wait for what came in meanwhile: look again after the next pause.
+                    self._wake.set()
                 return took
 
     def _follow_carefully(self, connection: Connection[TupleRow], generation: int, group: list[News]) -> int:

@@ -204,9 +204,9 @@ class JournalReader:
         rows = await self.fetch("read_journal_position", workspace_id=workspace_id)
         return int(rows[0][0]) if rows else 0
 
-    async def wait_for(self, workspace_id: str, position: int, seconds: float = WAIT_SECONDS_MAX) -> int:
-        """Return the followed position once it is at least `position`, or the one reached when time is up."""
-        deadline = monotonic() + seconds
+    async def wait_for(self, workspace_id: str, position: int) -> int:
+        """Return the followed position once it is at least `position`, or the one reached when 5 s are over."""
+        deadline = monotonic() + WAIT_SECONDS_MAX
         pause, longest = POLL_SECONDS
         while (reached := await self.journal_position(workspace_id)) < position and monotonic() < deadline:
             await asyncio.sleep(pause)

@@ -61,7 +61,7 @@ def create_read_router(context: ApiContext, reader: JournalReader) -> Router:
         get_handler("/workspaces/{workspace_id:str}/trial-balance", reads.read_trial_balance, AUDITED),
         get_handler("/workspaces/{workspace_id:str}/entries", reads.read_entries, AUDITED),
         get_handler("/workspaces/{workspace_id:str}/events", reads.read_events, AUDITED),
-        get_handler("/wallets/{workspace_id:str}/{bucket:str}/statement", reads.read_statement, requires("read")),
+        get_handler("/wallets/{workspace_id:str}/{bucket:str}/statement", reads.read_statement, AUDITED),
     ]
     return Router(path=BASE_PATH, route_handlers=handlers, tags=["journal"])
 

@@ -64,7 +64,7 @@ def operation_of(name: str) -> Operation:
     parameters += [] if name in WITHOUT_POSITION else [AT_LEAST_PARAMETER]
     parameters += PAGE_PARAMETERS if name in PAGED else []
     who = (
-        "Needs a key with scope `read`; a workspace's own key sees its own."
+        "Needs a key with scope `read` or `audit`; a workspace's own key sees its own."
         if name == "read_statement"
         else "Needs a key of the platform with scope `read` or `audit`."
     )

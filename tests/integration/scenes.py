@@ -4,9 +4,11 @@ Small on purpose and the same everywhere: two buckets, four routes, one alias ov
 """
 
 from collections.abc import Sequence
+from time import monotonic, sleep
 from typing import Any
 
 import msgspec
+import psycopg
 
 from ledger.catalog import commands as catalog
 from ledger.core.amounts import StatedAmount
@@ -228,6 +230,21 @@ def set_up(ledger: Ledger, *names: str, **workspace_fields: Any) -> None:
     record(ledger, catalog_commands())
     for name in names or (ACME,):
         record(ledger, workspace_commands(name, **workspace_fields))
+
+
+def drop_database(server_url: str, name: str) -> None:
+    """Drop a database; a vacuum that happens to run there may be ended by nobody but time."""
+    deadline = monotonic() + 20
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        while True:
+            try:
+                connection.execute(f'drop database if exists "{name}" with (force)'.encode())
+            except (psycopg.errors.InsufficientPrivilege, psycopg.errors.ObjectInUse):
+                if monotonic() > deadline:
+                    raise
+                sleep(0.1)
+            else:
+                return
 
 
 def change(command: Any, **fields: Any) -> Any:

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from time import monotonic, sleep
 from typing import Any
 
@@ -12,7 +12,9 @@ import pytest
 from ledger.service import Ledger
 from ledger.store.chain import leaf_digest, next_digest
 from projections import journal
-from projections.followers import Follower
+from projections.connections import connect_projector
+from projections.followers import Follower, move
+from projections.following import Advance
 from projections.replay import replay
 from tests.integration.read_side import ask, follow, rows_of, tell
 from tests.integration.scenes import ACME, do, hold, record, set_up, settle, workspace_commands
@@ -207,3 +209,13 @@ def test_two_at_once_never_take_one_book(ledger: Ledger) -> None:
         thread.join(5)
         assert done == [0]
     assert follow(ledger.url) == 1
+
+
+def test_a_position_moves_only_from_where_it_was(ledger: Ledger) -> None:
+    """Whoever wants to move a book that has moved meanwhile fails, and with it everything in the transaction."""
+    set_up(ledger)
+    follow(ledger.url)
+    with closing(connect_projector(ledger.url, "test")) as connection:
+        with pytest.raises(psycopg.errors.SerializationFailure):
+            move(connection, "journal", 1, [Advance(ACME, 3, 5)])
+        move(connection, "journal", 1, [Advance(ACME, 7, 8)])

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from ledger.service import Ledger
+from projections.replay import replay
 from tests.integration import scenes
 from tests.integration.scenes import ACME
 from tests.integration.store_check import audit
@@ -60,6 +61,7 @@ def require_sound(url: str, lines: Sequence[Acknowledged], already: int) -> None
     assert {line.refusal for line in lines} <= {None, *(reason.value for reason in LEGAL)}
     found = audit(url)
     assert found.wrong == []
+    assert replay(url, verify=True).differences == ()
     told = {line for line in lines if line.position is not None}
     assert [line for line in told if found.positions.get((line.workspace_id, line.command_id)) != line.position] == []
     new = Counter((line.workspace_id, line.command_id) for line in lines if line.position and not line.repeated)

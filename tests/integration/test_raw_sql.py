@@ -35,8 +35,7 @@ def story(server_url: str, template_database: str) -> Iterator[str]:
         do(ledger, hold("r1"), settle("r1"), hold("r2"), hold("r3", route="cheap"))
     yield url
     assert complaints(url) == []
-    with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute(f'drop database "{name}" with (force)'.encode())
+    scenes.drop_database(server_url, name)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """A rebuild fills a new generation beside the one that is read, and nobody sees more of it than the swap."""
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
@@ -64,56 +65,67 @@ def test_a_rebuilt_generation_has_its_keys(ledger: Ledger) -> None:
             ask(ledger.url, f"insert into projections.{part} select * from projections.{part} limit 1")
 
 
-def test_writers_and_followers_go_on_meanwhile(ledger: Ledger) -> None:
-    """Rebuilt again and again under load, the journal never goes back, and in the end nothing is lost or doubled."""
-    set_up(ledger)
-    ending = threading.Event()
-    positions: list[int] = []
-    failures: list[BaseException] = []
+class Load:
+    """Writers, followers and a reader that watches one book, for as long as the block lasts."""
 
-    def write() -> None:
-        for number in range(100_000):
-            if ending.is_set():
-                return
-            do(ledger, hold(f"r{number}"), settle(f"r{number}"))
+    WATCH = (
+        b"select progress.position, (select count(*) from projections.entry where workspace_id = 'acme'"
+        b" and generation = active.generation) from projections.generation as active"
+        b" join projections.progress using (projection, generation)"
+        b" where status = 'active' and workspace_id = 'acme'"
+    )
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.positions: list[int] = []
+        self.failures: list[BaseException] = []
+        self._ending = threading.Event()
+        self._threads = [threading.Thread(target=self._guard, args=(work,)) for work in (self._write, self._read)]
+        self._followers = [Follower(ledger.url, interval_seconds=0.005) for _ in range(2)]
+
+    def _write(self) -> None:
+        number = 0
+        while not self._ending.is_set():
+            number += 1
+            do(self.ledger, hold(f"r{number}"), settle(f"r{number}"))
             if number % 20 == 0:
-                record(ledger, workspace_commands(f"new-{number}"))
+                record(self.ledger, workspace_commands(f"new-{number}"))
 
-    def read() -> None:
-        with psycopg.connect(ledger.url, autocommit=True) as connection:
-            while not ending.is_set():
-                row = connection.execute(
-                    b"select progress.position, (select count(*) from projections.entry where workspace_id = 'acme'"
-                    b" and generation = active.generation) from projections.generation as active"
-                    b" join projections.progress using (projection, generation)"
-                    b" where status = 'active' and workspace_id = 'acme'"
-                ).fetchone()
-                if row is not None:
-                    positions.append(row[0])
-                    assert row[1] == max(0, row[0] - 5), row
+    def _read(self) -> None:
+        with psycopg.connect(self.ledger.url, autocommit=True) as connection:
+            while not self._ending.is_set():
+                for position, entries in connection.execute(self.WATCH):
+                    self.positions.append(position)
+                    assert entries == max(0, position - 5)
 
-    def guarded(work: Any) -> None:
+    def _guard(self, work: Callable[[], None]) -> None:
         try:
             work()
         except BaseException as error:
-            failures.append(error)
+            self.failures.append(error)
             raise
 
-    threads = [threading.Thread(target=guarded, args=(work,)) for work in (write, read)]
-    followers = [Follower(ledger.url, interval_seconds=0.005) for _ in range(2)]
-    for thread in (*threads, *followers):
-        thread.start()
-    try:
-        rebuilt = [rebuild(ledger.url, processes=1) for _ in range(4)]
-    finally:
-        ending.set()
-        for thread in threads:
+    def __enter__(self) -> "Load":
+        for thread in (*self._threads, *self._followers):
+            thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._ending.set()
+        for thread in self._threads:
             thread.join()
-        for follower in followers:
+        for follower in self._followers:
             follower.stop()
-    assert (failures, [each.dropped for each in rebuilt]) == ([], [True] * 4)
-    assert positions == sorted(positions)
-    assert len(set(positions)) > 10
+
+
+def test_writers_and_followers_go_on_meanwhile(ledger: Ledger) -> None:
+    """Rebuilt again and again under load, the journal never goes back, and in the end nothing is lost or doubled."""
+    set_up(ledger)
+    with Load(ledger) as load:
+        rebuilt = [rebuild(ledger.url, processes=1) for _ in range(4)]
+    assert (load.failures, [each.dropped for each in rebuilt]) == ([], [True] * 4)
+    assert load.positions == sorted(load.positions)
+    assert len(set(load.positions)) > 10
     follow(ledger.url)
     assert generations(ledger.url) == [(5, "active")]
     assert replay(ledger.url, verify=True).differences == ()
@@ -162,14 +174,12 @@ def test_leftovers_of_a_dead_rebuild_are_removed(ledger: Ledger) -> None:
     follow(ledger.url)
     insert = "insert into projections.generation (projection, generation, status) values ('journal', %s, %s)"
     make = "set role route_ledger_projector; select projections.create_journal({0});"
-    key = (
-        "select projections.add_journal_key(part, {0}) from unnest(array['wallet', 'account', 'entry', 'leg']) as part;"
-    )
+    keys = "".join(f"select projections.add_journal_key('{part}', 9);" for part in PARTS)
     ask(ledger.url, insert, 7, "filling")
     ask(ledger.url, insert, 8, "filling")
     ask(ledger.url, make.format(8))
     ask(ledger.url, insert, 9, "retired")
-    ask(ledger.url, (make + key + "select projections.attach_journal({0})").format(9))
+    ask(ledger.url, make.format(9) + keys + "select projections.attach_journal(9)")
     assert rebuild(ledger.url).generation == 2
     assert generations(ledger.url) == [(2, "active")]
 
@@ -209,7 +219,7 @@ def test_a_generation_that_cannot_follow_is_not_shown(ledger: Ledger, monkeypatc
 
 
 def test_readers_delay_the_drop_and_not_the_swap(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a reader in a long transaction the new generation is shown at once; the old one goes with the next rebuild."""
+    """A reader in a long transaction keeps the old tables until the next rebuild; the new ones are shown at once."""
     monkeypatch.setattr(rebuilding, "DROP_TRIES", 2)
     monkeypatch.setitem(rebuilding.REBUILD_SETTINGS, "lock_timeout", "200ms")
     set_up(ledger)

@@ -15,6 +15,7 @@ from ledger.store import connection as store_connection
 from ledger.store import install
 from ledger.store.install import DatabaseUnusable, bring_forward, prepare_database, read_migrations, run_script
 from ledger.store.resources import read_schema
+from tests.integration.scenes import drop_database
 
 OURS: LiteralString = "in ('ledger'::regnamespace, 'projections'::regnamespace)"
 PARTS: dict[str, LiteralString] = {
@@ -82,9 +83,8 @@ def make_database(server_url: str) -> Iterator[Callable[[], str]]:
         return make_conninfo(server_url, dbname=names[-1])
 
     yield make
-    with psycopg.connect(server_url, autocommit=True) as connection:
-        for name in names:
-            connection.execute(f'drop database if exists "{name}" with (force)'.encode())
+    for name in names:
+        drop_database(server_url, name)
 
 
 def test_both_ways_end_in_the_same_database(make_database: Callable[[], str]) -> None:

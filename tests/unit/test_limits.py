@@ -162,6 +162,16 @@ def test_a_limit_in_one_bucket_says_nothing_about_another() -> None:
     assert refused.value.facts["budget"] == "key/k1/rmb/day/2026-09-21"
 
 
+def test_a_fallback_counts_in_the_period_of_the_routing() -> None:
+    """A move into another bucket after midnight still counts in the day on which the request was routed."""
+    world = limited(("rmb", "day", cny("30")))
+    world.do(route_request())
+    world.now += 86_400_000_000
+    moved = world.do(take_fallback(effective_at=None)).fact.event
+    assert isinstance(moved, FallbackTaken)
+    assert moved.budgets == ("key/k1/rmb/day/2026-09-21",)
+
+
 def test_a_fallback_within_a_bucket_needs_only_the_difference() -> None:
     """A smaller or equal hold always fits its own limits; a larger one needs room for what it adds."""
     world = limited(("credit", "day", credit("10")))

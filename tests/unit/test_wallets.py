@@ -30,6 +30,7 @@ from tests.unit.story import (
     cny,
     correct_charge,
     credit,
+    expire_request,
     extend_hold,
     opened,
     points,
@@ -200,6 +201,16 @@ def test_a_late_settlement_says_how_the_hold_had_ended() -> None:
     assert isinstance(event, TokensSettled)
     assert event.status_before == "failed"
     assert (event.captured_minor, event.released_minor, event.from_available_minor) == (0, 0, 5625)
+
+
+def test_a_hold_ends_at_its_moment_and_not_before() -> None:
+    """A sweeper one microsecond early is refused; at the very moment it is right."""
+    world = opened().all(route_request(hold_seconds=10))
+    world.now += 10_000_000 - 1
+    with pytest.raises(Refused):
+        world.do(expire_request())
+    world.now += 1
+    assert world.do(expire_request()).fact.event.released_minor == 10_000_000  # type: ignore[union-attr]
 
 
 def test_an_extension_lives_from_now() -> None:
