@@ -72,7 +72,7 @@ class BookState:
             case request.ChargeRefunded():
                 self._move(event.bucket, event.refund_minor, 0, event.budgets)
             case request.ChargeCorrected():
-                self._move(event.bucket, -event.difference_minor, 0, event.budgets)
+                self._move(event.bucket, -event.difference_minor - event.overrun_minor, 0, event.budgets)
 
     def _move(self, bucket: str, posted_minor: int, held_minor: int, budgets: tuple[str, ...]) -> None:
         self.wallets[bucket] = move(self.wallets[bucket], posted_minor, held_minor)

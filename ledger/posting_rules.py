@@ -58,11 +58,13 @@ def post_refund(event: request.ChargeRefunded) -> Entries:
 
 
 def post_correction(event: request.ChargeCorrected) -> Entries:
-    """A charge that was too low takes the difference from available; one too high gives it back."""
+    """A charge that was too low takes the difference from available; one too high undoes overrun, then gives back."""
     revenue = accounts.revenue(event.route)
     if event.difference_minor >= 0:
         return (make_entry(event.bucket, (WALLET_AVAILABLE, revenue, event.difference_minor)),)
-    return (make_entry(event.bucket, (revenue, WALLET_AVAILABLE, -event.difference_minor)),)
+    undone = (revenue, accounts.overrun(event.route), event.overrun_minor)
+    given_back = (revenue, WALLET_AVAILABLE, -event.difference_minor - event.overrun_minor)
+    return (make_entry(event.bucket, undone, given_back),)
 
 
 def post_funds_added(event: wallet.FundsAdded) -> Entries:

@@ -55,8 +55,10 @@ def encode_entries(entries: Iterable[EntryRow]) -> bytes:
     """Return entries in the order of the columns of `copy_entries`."""
     parts: list[bytes] = []
     add = parts.append
-    for workspace_id, generation, bucket, position, tag, request_id, *numbers in entries:
-        effective_at, recorded_at, posted, held, available = numbers
+    for (
+        workspace_id, generation, bucket, position, tag, request_id,
+        effective_at, recorded_at, posted, held, available,
+    ) in entries:  # fmt: skip
         add(row_start(11, workspace_id, generation, bucket))
         add(pack_int8(8, position))
         add(text_field(tag))

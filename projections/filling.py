@@ -24,7 +24,6 @@ __all__ = ["Filled", "fill", "share_out"]
 
 QUERIES = load_queries("projections.sql", "rebuild.sql")
 EVENTS_PER_FETCH = 2000
-EVENTS_PER_SHARE = 250_000
 BOOKS_PER_SHARE = 2000
 FILLING_SETTINGS = {"synchronous_commit": "off", "jit": "off", "enable_seqscan": "off", "enable_bitmapscan": "off"}
 TYPES_OF_ACCOUNTS = ("text", "int4", "text", "text", "numeric", "numeric")
@@ -38,12 +37,12 @@ class Filled(msgspec.Struct, frozen=True):
     events: int
 
 
-def share_out(books: Sequence[tuple[str, int]]) -> list[list[str]]:
+def share_out(books: Sequence[tuple[str, int]], events_per_share: int) -> list[list[str]]:
     """Return books (name, events) in shares of about the same work, the largest books first."""
     shares: list[list[str]] = []
     events = 0
     for name, size in sorted(books, key=lambda book: (-book[1], book[0])):
-        if not shares or events + size > EVENTS_PER_SHARE or len(shares[-1]) == BOOKS_PER_SHARE:
+        if not shares or events + size > events_per_share or len(shares[-1]) == BOOKS_PER_SHARE:
             shares.append([])
             events = 0
         shares[-1].append(name)

@@ -67,7 +67,7 @@ def wallet_rows(book: JournalBook) -> Iterator[WalletRow]:
 
 def turnover_rows(book: JournalBook) -> Iterator[TurnoverRow]:
     """Yield what each account moved. Decimal, because a sum of legs need not fit a bigint."""
-    for (bucket, account), (debit, credit) in book.turnovers.items():
+    for bucket, account, debit, credit in book.turnovers():
         yield book.workspace_id, book.generation, bucket, account, Decimal(debit), Decimal(credit)
 
 

@@ -6,7 +6,7 @@ leaves a generation that nobody reads; the next rebuild removes it.
 
 import logging
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import closing
 from multiprocessing import get_context
 from time import sleep
@@ -32,8 +32,11 @@ QUERIES = load_queries("projections.sql", "rebuild.sql")
 PARTS = ("leg", "entry", "account", "wallet")
 EVENTS_PER_CATCH_UP = 4000
 CATCH_UP_ROUNDS = 50
-SMALL_REBUILD_EVENTS = 50_000
+SMALL_REBUILD_EVENTS = 100_000
 """Below this, starting a second process costs more than it gives."""
+
+SHARES_PER_PROCESS = 8
+"""Many, so that all processes end at about the same time."""
 
 SWAP_TRIES = 20
 DROP_TRIES = 100
@@ -114,7 +117,6 @@ def fill_all(
 ) -> list[Filled]:
     """Fill the generation's tables, in several processes where that pays."""
     total = sum(events for _, events in books)
-    shares = share_out(books)
     applied = 0
 
     def report(events: int) -> None:
@@ -122,15 +124,20 @@ def fill_all(
         applied += events
         on_progress(applied, total)
 
-    if processes < 2 or len(shares) < 2 or total < SMALL_REBUILD_EVENTS:
+    if total < SMALL_REBUILD_EVENTS:
+        processes = 1
+    shares = share_out(books, total // (processes * SHARES_PER_PROCESS) + 1)
+    if processes == 1 or len(shares) == 1:
         return [fill(url, generation, share, report) for share in shares]
-    filled = []
     # Spawned, not forked: a fork would take the parent's connections and threads with it.
-    with ProcessPoolExecutor(min(processes, len(shares)), mp_context=get_context("spawn")) as pool:
-        running = [pool.submit(fill, url, generation, share) for share in shares]
-        for future in as_completed(running):
-            filled.append(future.result())
-            report(filled[-1].events)
+    with ProcessPoolExecutor(processes - 1, mp_context=get_context("spawn")) as pool:
+        waiting = [(share, pool.submit(fill, url, generation, share)) for share in shares]
+        # This process is one of them: it takes from the end, where the small books are, what nobody has begun.
+        filled = [fill(url, generation, share, report) for share, future in reversed(waiting) if future.cancel()]
+        for _, future in waiting:
+            if not future.cancelled():
+                filled.append(future.result())
+                report(filled[-1].events)
     return filled
 
 

@@ -122,8 +122,17 @@ def structs(kind: type[msgspec.Struct]) -> st.SearchStrategy[Any]:
 
 
 def event_of(kind: type[msgspec.Struct]) -> st.SearchStrategy[Any]:
-    """Return a strategy for events of one type; an exchange is between two buckets."""
+    """Return a strategy for events of one type.
+
+    An exchange is between two buckets, and a correction undoes at most as much overrun as it takes off the charge.
+    """
     events = structs(kind)
+    if kind.__name__ == "ChargeCorrected":
+        return events.map(
+            lambda event: msgspec.structs.replace(
+                event, overrun_minor=min(event.overrun_minor, max(-event.difference_minor, 0))
+            )
+        )
     if kind.__name__ == "BucketExchanged":
         return events.filter(lambda event: event.from_bucket != event.to_bucket)
     return events

@@ -45,8 +45,8 @@ class Refusal(StrEnum):
     REQUEST_NOT_SETTLED = "request_not_settled"
     HOLD_NOT_EXPIRED = "hold_not_expired"
     ROUTE_NOT_OF_REQUEST = "route_not_of_request"
-    BUCKET_NOT_OF_REQUEST = "bucket_not_of_request"
     ATTEMPT_ALREADY_FAILED = "attempt_already_failed"
+    ATTEMPT_ALREADY_SETTLED = "attempt_already_settled"
 
     # What the command names must exist.
     PROJECT_UNKNOWN = "project_unknown"

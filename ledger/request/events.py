@@ -174,6 +174,7 @@ class ChargeRefunded(RequestEvent, frozen=True, tag="charge_refunded.v1"):
 class ChargeCorrected(RequestEvent, frozen=True, tag="charge_corrected.v1"):
     """The charge was changed by a signed difference: more is positive.
 
+    A charge that falls first undoes what no balance had paid (`overrun_minor`); only the rest is given back.
     `cause` is `estimate_replaced`, `unpriced_priced`, `rerated` or `mistake`.
     """
 
@@ -187,4 +188,5 @@ class ChargeCorrected(RequestEvent, frozen=True, tag="charge_corrected.v1"):
     rate_card: str | None = None
     lines: tuple[ChargeLine, ...] = ()
     unpriced: tuple[UnpricedLine, ...] = ()
+    overrun_minor: int = 0
     budgets: tuple[str, ...] = ()

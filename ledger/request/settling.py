@@ -117,8 +117,8 @@ def refund(command: commands.RefundCharge, state: RequestState, situation: Situa
 def correct(command: commands.CorrectCharge, state: RequestState, situation: Situation) -> events.ChargeCorrected:
     """Change the charge by a stated difference, or to what a usage costs under a rate card.
 
-    A correction is an act of finance: upwards it may leave available below zero. Downwards it gives back at
-    most what was paid and not refunded.
+    A correction is an act of finance: upwards it may leave available below zero. Downwards it first undoes what
+    no balance had paid, and gives back at most what was paid and not refunded.
     """
     wallet = wallet_of(situation.wallets, state.bucket, situation.catalog)
     rating, difference, rate_card = corrected(command, state, situation, wallet)
@@ -126,14 +126,15 @@ def correct(command: commands.CorrectCharge, state: RequestState, situation: Sit
         raise Refused(Refusal.AMOUNT_NOT_POSITIVE, "the correction changes nothing", field="difference")
     if state.charge_minor + difference > AMOUNT_MINOR_MAX:
         raise Refused(Refusal.AMOUNT_OUT_OF_RANGE, "the charge is larger than one command may name", field="difference")
-    if -difference > state.paid_minor - state.refunded_minor:
+    undone = min(max(-difference, 0), state.overrun_minor)
+    if -difference - undone > state.paid_minor - state.refunded_minor:
         raise Refused(
             Refusal.CORRECTION_EXCEEDS_PAID,
             f"{format_minor(state.paid_minor - state.refunded_minor, wallet.scale)} {wallet.unit} were paid "
             "and not given back",
             field="difference",
         )
-    require_range(wallet, -difference)
+    require_range(wallet, -difference - undone)
     return events.ChargeCorrected(
         command.correction_id,
         state.route,
@@ -145,6 +146,7 @@ def correct(command: commands.CorrectCharge, state: RequestState, situation: Sit
         rate_card,
         rating.lines if rating is not None else (),
         rating.unpriced if rating is not None else (),
+        undone,
         state.budgets,
     )
 

@@ -22,7 +22,8 @@ class Status(StrEnum):
 class RequestState(msgspec.Struct, frozen=True, omit_defaults=True):
     """A request after its events so far. Money in smallest parts of `unit`.
 
-    paid: what was captured and taken from available, with corrections; refunded: what of it was given back.
+    paid: what was captured and taken from available, with corrections; refunded: what of it was given back;
+    overrun: what no balance could pay.
     """
 
     status: Status
@@ -46,6 +47,8 @@ class RequestState(msgspec.Struct, frozen=True, omit_defaults=True):
     charge_minor: int = 0
     paid_minor: int = 0
     refunded_minor: int = 0
+    overrun_minor: int = 0
+    settled_attempt: int = 0
 
 
 def fold_request(state: RequestState | None, event: events.RequestEvent, effective_at: int) -> RequestState:
@@ -78,6 +81,7 @@ def settled(state: RequestState, event: events.TokensSettled) -> RequestState:
         state.upstream_model, state.tier, state.bucket, state.unit, 0, state.expires_at, state.rate_card,
         state.priced_by, state.routed_at, state.budgets, state.failed_attempts, event.reported_model,
         event.charge_minor, event.captured_minor + event.from_available_minor, state.refunded_minor,
+        event.overrun_minor, event.attempt,
     )  # fmt: skip
 
 
@@ -94,8 +98,12 @@ def changes_by(state: RequestState, event: events.RequestEvent) -> dict[str, obj
             return {"status": Status(cause), "held_minor": 0}
         case events.ChargeRefunded(refund_minor=minor):
             return {"refunded_minor": state.refunded_minor + minor}
-        case events.ChargeCorrected(difference_minor=minor):
-            return {"charge_minor": state.charge_minor + minor, "paid_minor": state.paid_minor + minor}
+        case events.ChargeCorrected(difference_minor=minor, overrun_minor=undone):
+            return {
+                "charge_minor": state.charge_minor + minor,
+                "paid_minor": state.paid_minor + minor + undone,
+                "overrun_minor": state.overrun_minor - undone,
+            }
     raise TypeError(f"{type(event).__name__} is no event of a request")
 
 

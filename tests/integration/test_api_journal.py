@@ -140,7 +140,7 @@ def test_events_are_the_stored_bytes(api: Api) -> None:
 
 
 def test_a_statement_shows_the_wallet_and_nothing_else(api: Api) -> None:
-    """Each line adds its changes to the balances before it; it ends in the live wallet, and names no counter-account."""
+    """Each line adds its changes to the balances before it, up to the live wallet; no counter-account is named."""
     lines = pages(api, STATEMENT, 3)
     posted = held = 0
     for line in lines:
@@ -173,7 +173,7 @@ def test_an_entry_that_leaves_the_wallet_alone_is_not_in_its_statement(api: Api)
 
 
 def test_who_may_read_what(api: Api) -> None:
-    """A workspace's key sees its own statements; the general ledger only a key of the platform; strangers see nothing."""
+    """A workspace's key sees its statements, a key of the platform the general ledger too, and a stranger nothing."""
     own = api.key("own", ("read",), ACME)
     auditor = api.key("auditor", ("audit",))
     poster = api.key("poster", ("post",))
@@ -240,16 +240,15 @@ def test_lag_and_failures_are_shown(api: Api) -> None:
     )
     shown = api.get("/projections").json()
     (lag,) = shown["projections"]
-    assert lag == {
-        "projection": "journal", "generation": 1, "events_behind": lag["events_behind"], "books_behind": 2, "books_failed": 1,
-    }  # fmt: skip
+    assert (lag["projection"], lag["books_behind"], lag["books_failed"]) == ("journal", 2, 1)
+    assert lag["events_behind"] >= 2
     (failure,) = shown["failures"]
     assert (failure["workspace_id"], failure["failure"]) == (ACME, "why")
 
 
 def test_every_read_is_described(api: Api) -> None:
     """The description has an operation for each route of the journal, and a schema for every answer it refers to."""
-    router = create_read_router(api.context, JournalReader(api.ledger.url))
-    names = {handler.name for route in router.routes for handler in route.route_handlers}  # type: ignore[attr-defined]
+    router: Any = create_read_router(api.context, JournalReader(api.ledger.url))
+    names = {handler.name for route in router.routes for handler in route.route_handlers}
     assert set(journal_operations()) == names - {None}
     assert {"StatementPage", "EntryView", "TrialBalanceView"} <= journal_schemas().keys()

@@ -111,7 +111,7 @@ def test_an_event_is_applied_whole_or_not_at_all() -> None:
     book.apply(1, "wallet/credit", "wallet_opened.v1", 8, fact(WalletOpened("credit", "CREDIT", 6)))
     with pytest.raises(KeyError):
         book.apply(2, "wallet/rmb", "funds_added.v1", 9, fact(FundsAdded("rmb", "CNY", 5, "alipay", "1")))
-    assert (book.entries, book.legs, book.turnovers, list(book.wallets)) == ([], [], {}, ["credit"])
+    assert (book.entries, book.legs, list(book.turnovers()), list(book.wallets)) == ([], [], [], ["credit"])
 
 
 def test_available_follows_the_credit_limit() -> None:

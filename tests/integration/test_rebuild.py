@@ -9,7 +9,6 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from ledger.service import Ledger
-from projections import filling
 from projections import rebuild as rebuilding
 from projections.followers import Follower
 from projections.journal import JournalBook
@@ -34,7 +33,6 @@ def generations(url: str) -> list[tuple[int, str]]:
 def test_a_rebuilt_journal_is_the_followed_one(ledger: Ledger, monkeypatch: pytest.MonkeyPatch, processes: int) -> None:
     """In one process or in two, a rebuild makes the very rows that followers made, key by key."""
     monkeypatch.setattr(rebuilding, "SMALL_REBUILD_EVENTS", 0)
-    monkeypatch.setattr(filling, "EVENTS_PER_SHARE", 20)
     set_up(ledger)
     tell(ledger)
     for number in range(5):

@@ -201,18 +201,19 @@ def test_a_shed_hold_does_not_shed_the_settlements_of_its_call(scene: Ledger, mo
 def test_closing_drains(scene: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     """What waits when a ledger is closed is recorded and answered; what comes later is refused."""
     monkeypatch.setattr(writer, "COMMANDS_PER_BATCH_MAX", 3)
-    with ThreadPoolExecutor(20) as pool:
+    gate = Gate(scene, monkeypatch)
+    with ThreadPoolExecutor(21) as pool:
         calls = [pool.submit(scene.execute, hold(f"r{number}"), "system") for number in range(20)]
-        while scene.queue_depth > 15 or not any(call.running() for call in calls):
-            sleep(0.0005)
-        scene.close()
-        answers = [call.result(10) for call in calls]
-    done = {answer.recorded.command_id for answer in answers if answer.recorded}
-    late = [answer.refused.code for answer in answers if answer.refused]
-    assert set(late) <= {Refusal.UNAVAILABLE}
-    assert refusals(scene, hold("later")) == [Refusal.UNAVAILABLE]
-    stored = {name for _, name in audit(scene.url).positions if name.endswith("/route")}
-    assert stored == done
+        while scene.queue_depth < 17 or not gate.reached.is_set():
+            sleep(0.001)
+        closing = pool.submit(scene.close)
+        while not scene._queue._closed:
+            sleep(0.001)
+        assert refusals(scene, hold("later")) == [Refusal.UNAVAILABLE]
+        gate.open.set()
+        closing.result(20)
+        assert {scenes.recorded(call.result(1)).command_id for call in calls} == {f"r{n}/route" for n in range(20)}
+    assert complaints(scene.url) == []
     assert not scene._writer.is_alive()
     assert not scene._sweeper.is_alive()
 

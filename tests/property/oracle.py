@@ -80,6 +80,8 @@ class Oracle(Finance):
     def do_record_attempt(self, command: Any) -> None:
         """Note a failed attempt."""
         request = self.in_state(command.request_id, "open", "settled", "failed", "cancelled", "expired")
+        if command.attempt == request.settled_attempt:
+            raise Refuse("attempt_already_settled")
         request.failed_attempts.add(command.attempt)
 
     def do_take_fallback(self, command: Any) -> None:
@@ -127,6 +129,7 @@ class Oracle(Finance):
         self.post(route.bucket, "wallet.available", f"revenue.{request.route}", captured + from_available)
         self.post(route.bucket, f"overrun.{request.route}", f"revenue.{request.route}", overrun)
         request.status, request.charge, request.paid = "settled", charge, captured + from_available
+        request.overrun, request.settled_attempt = overrun, command.attempt
 
     def price(self, route: Route, command: Any) -> Decimal:
         """Return the charge: stated by the caller, or the sum of lines rounded half to even."""
@@ -176,10 +179,13 @@ class Oracle(Finance):
         """Change a charge."""
         request = self.in_state(command.request_id, "settled")
         amount = Decimal(command.difference.value)
-        if -amount > request.paid - request.refunded:
+        undone = min(max(-amount, ZERO), request.overrun)
+        if -amount - undone > request.paid - request.refunded:
             raise Refuse("correction_exceeds_paid")
         request.charge += amount
-        request.paid += amount
-        self.charge(request, amount)
+        request.paid += amount + undone
+        request.overrun -= undone
+        self.charge(request, amount + undone)
         bucket = self.routes[request.route].bucket
-        self.post(bucket, "wallet.available", f"revenue.{request.route}", amount)
+        self.post(bucket, "wallet.available", f"revenue.{request.route}", amount + undone)
+        self.post(bucket, f"revenue.{request.route}", f"overrun.{request.route}", undone)

@@ -67,6 +67,8 @@ class Request:
     charge: Decimal = ZERO
     paid: Decimal = ZERO
     refunded: Decimal = ZERO
+    overrun: Decimal = ZERO
+    settled_attempt: int = 0
 
 
 @dataclass

@@ -189,15 +189,17 @@ def test_refunds_never_exceed_what_was_paid(case: Case, refunds: list[int]) -> N
 
 @given(cases, st.lists(st.integers(-50, 50), max_size=4))
 def test_corrections_give_back_at_most_what_was_paid(case: Case, steps: list[int]) -> None:
-    """Upward corrections are taken even below zero, downward ones stop at what was paid less refunds."""
+    """Upward corrections are taken even below zero; downward ones undo overrun first, then stop at what was paid."""
     world = routed(case)
     if world is None:
         return
-    left = case.charge - settle(world, case.charge).overrun_minor
+    overrun = settle(world, case.charge).overrun_minor
+    left = case.charge - overrun
     for number, minor in enumerate(steps):
         before = wallet(world)
         command = correct_charge(correction_id=f"n{number}", difference=stated(minor))
-        if minor == 0 or -minor > left:
+        undone = min(overrun, max(-minor, 0))
+        if minor == 0 or -minor - undone > left:
             with pytest.raises(Refused) as refused:
                 world.do(command)
             expected = Refusal.AMOUNT_NOT_POSITIVE if minor == 0 else Refusal.CORRECTION_EXCEEDS_PAID
@@ -205,10 +207,11 @@ def test_corrections_give_back_at_most_what_was_paid(case: Case, steps: list[int
             assert wallet(world) == before
         else:
             world.do(command)
-            left += minor
-            assert wallet(world).posted_minor == before.posted_minor - minor
+            left += minor + undone
+            overrun -= undone
+            assert wallet(world).posted_minor == before.posted_minor - minor - undone
             assert wallet(world).held_minor == before.held_minor
-    assert request_of(world).paid_minor == left
+    assert (request_of(world).paid_minor, request_of(world).overrun_minor) == (left, overrun)
 
 
 @given(st.data())

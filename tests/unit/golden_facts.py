@@ -51,7 +51,7 @@ EVENTS: tuple[Event, ...] = (
     request.RequestVoided("failed"),
     request.ChargeRefunded("f1", "gpt-direct", "credit", "CREDIT", 1000, (DAY,)),
     request.ChargeCorrected(
-        "n1", "gpt-direct", "credit", "CREDIT", -1000, "rerated", USAGE, "gpt-direct.2", LINES, UNPRICED, (DAY,)
+        "n1", "gpt-direct", "credit", "CREDIT", -1000, "rerated", USAGE, "gpt-direct.2", LINES, UNPRICED, 400, (DAY,)
     ),
     wallet.WalletOpened("credit", "CREDIT", 6, 5_000_000),
     wallet.CreditLimitChanged("credit", "CREDIT", 7_000_000, 5_000_000),

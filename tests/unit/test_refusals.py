@@ -158,6 +158,7 @@ CASES = (
     Case(R.ROUTE_NOT_OF_REQUEST, "route", (route_request(),), settle_request(route="gpt-azure")),
     Case(R.ROUTE_NOT_OF_REQUEST, "from_route", (route_request(),), take_fallback(from_route="gpt-azure")),
     Case(R.ATTEMPT_ALREADY_FAILED, "attempt", (route_request(), record_attempt()), settle_request(attempt=1)),
+    Case(R.ATTEMPT_ALREADY_SETTLED, "attempt", (route_request(), settle_request()), record_attempt(attempt=2)),
     Case(R.PROJECT_UNKNOWN, "project_id", (), route_request(project_id="other")),
     Case(R.PROJECT_UNKNOWN, "project_id", (), workspace.IssueApiKey(
         **MINE, api_key_id="k9", scopes=("call",), project_id="other", secret_hash="ab" * 32)),
@@ -290,7 +291,6 @@ GIVEN_ELSEWHERE = {
     Refusal.UNAVAILABLE: "the store without its database",
     Refusal.OUTCOME_UNKNOWN: "the store after a lost commit",
     Refusal.COMMAND_UNPROCESSABLE: "the store, for a command that breaks its batch",
-    Refusal.BUCKET_NOT_OF_REQUEST: "nobody yet: a settlement names its route, not its bucket",
 }
 
 
