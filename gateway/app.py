@@ -5,14 +5,13 @@ from contextlib import asynccontextmanager
 
 from litestar import Litestar
 from msgspec import Struct
-from projections.api.app import create_read_router
-from projections.reading import JournalReader
 
-from gateway.verification import Verification
+from gateway.companion import Companion, Errand
 from ledger.api.app import create_app
 from ledger.api.context import ApiContext
 from ledger.service import Ledger
-from projections.followers import Follower
+from projections.api.app import create_read_router
+from projections.reading import JournalReader
 
 DRAIN_SECONDS = 10.0
 
@@ -21,30 +20,29 @@ class Service(Struct, frozen=True):
     """The parts of a running service on one database."""
 
     ledger: Ledger
-    follower: Follower
     reader: JournalReader
-    verification: Verification
+    companion: Companion
     context: ApiContext
 
 
 def open_service(url: str, purpose: str, verify_minutes: int) -> Service:
-    """Start the writer, the sweeper, a follower and the scheduled verification on a database."""
+    """Start the writer and the sweeper on a database, and beside them a follower and the scheduled verification."""
     ledger = Ledger(url, purpose=purpose)
-    follower = Follower(url)
-    ledger.on_commit = follower.notify
-    follower.start()
+    companion = Companion(Errand(url, verify_minutes * 60))
     context = ApiContext(ledger)
-    verification = Verification(url, verify_minutes * 60)
-    verification.publish(context.metrics)
-    verification.start()
-    return Service(ledger, follower, JournalReader(url), verification, context)
+    context.metrics.gauge(
+        "route_ledger_verification_differences",
+        "Differences that the last scheduled replay found; -1 before the first one.",
+        lambda: companion.differences,
+    )
+    companion.start()
+    return Service(ledger, JournalReader(url), companion, context)
 
 
 def close_service(service: Service) -> None:
-    """Stop everything: nothing new is taken, what is waiting is committed, the followers end."""
-    service.verification.stop()
+    """Stop everything: nothing new is taken, what is waiting is committed, the follower ends."""
     service.ledger.close(DRAIN_SECONDS)
-    service.follower.stop()
+    service.companion.stop()
 
 
 def create_service_app(service: Service) -> Litestar:
@@ -62,4 +60,3 @@ def create_service_app(service: Service) -> Litestar:
         parts=[create_read_router(service.context, service.reader)],
         lifespan=[reads],
     )
-

@@ -1,12 +1,12 @@
-"""The scheduled proof that what is live is what the events say: run beside the service, reported, never silent."""
+"""The scheduled proof that what is live is what the events say: reported, never silent."""
 
 import logging
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import msgspec
 
-from ledger.api.metrics import ApiMetrics
 from ledger.store.connection import DATABASE_AWAY
 from projections.replay import ReplayReport, replay
 
@@ -16,7 +16,7 @@ FIRST_AFTER_SECONDS = 30.0
 
 
 class VerificationResult(msgspec.Struct, frozen=True):
-    """What the last verification found, and when."""
+    """What a verification found, and when."""
 
     verified_at: str
     books: int
@@ -26,13 +26,13 @@ class VerificationResult(msgspec.Struct, frozen=True):
 
 
 class Verification(threading.Thread):
-    """Replays all books every `interval_seconds` and keeps the result. Zero means never."""
+    """Replays all books every `interval_seconds` (0 is never) and reports each result."""
 
-    def __init__(self, url: str, interval_seconds: float) -> None:
+    def __init__(self, url: str, interval_seconds: float, report: Callable[[VerificationResult], None]) -> None:
         super().__init__(name="verification", daemon=True)
         self.url = url
         self.interval_seconds = interval_seconds
-        self.last: VerificationResult | None = None
+        self.report = report
         self._stopping = threading.Event()
 
     def stop(self) -> None:
@@ -47,20 +47,13 @@ class Verification(threading.Thread):
         while not self._stopping.wait(wait):
             wait = self.interval_seconds
             try:
-                self.last = summarise(replay(self.url, verify=True))
+                result = summarise(replay(self.url, verify=True))
             except DATABASE_AWAY as error:
                 log.warning("the books could not be verified: %s", str(error).strip())
                 continue
-            if self.last.differences:
-                log.error("VERIFICATION FAILED: %d differences; %s", self.last.differences, self.last.first_difference)
-
-    def publish(self, metrics: ApiMetrics) -> None:
-        """Show the last result among the metrics: -1 means that none is there yet."""
-        metrics.gauge(
-            "route_ledger_verification_differences",
-            "Differences that the last scheduled replay found; -1 before the first one.",
-            lambda: -1 if self.last is None else self.last.differences,
-        )
+            if result.differences:
+                log.error("VERIFICATION FAILED: %d differences; %s", result.differences, result.first_difference)
+            self.report(result)
 
 
 def summarise(report: ReplayReport) -> VerificationResult:

@@ -44,6 +44,7 @@ REBUILD_SETTINGS = {
     "synchronous_commit": "off",
     "lock_timeout": "2s",
     "maintenance_work_mem": "256MB",
+    "work_mem": "64MB",
     "jit": "off",
 }
 
@@ -101,11 +102,12 @@ def build(
     books = [(row[0], row[1]) for row in run(connection, QUERIES["read_books"])]
     filled = fill_all(url, generation, books, on_progress, processes)
     add_keys(url, generation)
-    run(connection, QUERIES["attach_journal"], (generation,))
-    begin_progress(connection, generation, [advance for share in filled for advance in share.advances])
+    # Before the foreign keys: their check joins two tables that nothing is known of yet.
     for part in PARTS:
         table = sql.Identifier("projections", f"{part}_{generation}")
         connection.execute(sql.SQL(QUERIES["analyze"]).format(table=table))
+    run(connection, QUERIES["attach_journal"], (generation,))
+    begin_progress(connection, generation, [advance for share in filled for advance in share.advances])
     with closing(connect_projector(url, "rebuild")) as following:
         catch_up(following, generation)
         old = swap(following, generation)

@@ -4,9 +4,10 @@ Posts are many, so their answers go to the server as they are; the framework's o
 look up what is known here before.
 """
 
-import os
 import re
+import secrets
 from collections.abc import Awaitable, Callable
+from itertools import count
 from typing import Any, cast
 
 from litestar import get
@@ -31,6 +32,12 @@ SECURITY_HEADERS: Headers = (
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),
 )
+PROCESS_MARK = secrets.token_hex(8)
+"""Begins every request id that this process makes. A number follows: asking the system for chance each time lets
+go of the interpreter, and costs a tenth of a post's time when other threads are busy."""
+
+_request_numbers = count(1)
+
 REVALIDATE: Headers = ((b"cache-control", b"private, no-cache"),)
 
 
@@ -102,7 +109,7 @@ def request_id_of(scope: Scope) -> str:
             request_id = value.decode()
             break
     if not request_id:
-        request_id = os.urandom(12).hex()
+        request_id = f"{PROCESS_MARK}{next(_request_numbers):010x}"
     state["request_id"] = request_id
     return request_id
 

@@ -49,10 +49,16 @@ class Gate:
         monkeypatch.setattr(ledger._writer, "_commit", wait_and_commit)
 
 
-def in_threads(calls: Sequence[Callable[[], Any]]) -> list[Any]:
-    """Return the results of calls that all run at the same time."""
-    with ThreadPoolExecutor(len(calls)) as pool:
-        return [future.result(60) for future in [pool.submit(call) for call in calls]]
+def in_threads(calls: Sequence[Callable[[], list[Outcome]]]) -> list[Outcome]:
+    """Return the results of calls that all run at the same time; one that never ends fails, and holds up nothing."""
+    results: list[list[Outcome]] = []
+    threads = [threading.Thread(target=lambda call=call: results.append(call()), daemon=True) for call in calls]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(results) == len(calls)
+    return [outcome for result in results for outcome in result]
 
 
 def test_refused_commands_leave_the_others_alone(scene: Ledger) -> None:
@@ -281,7 +287,7 @@ def test_callers_on_several_loops_and_threads(scene: Ledger) -> None:
 
     kinds = {"loop": in_a_loop, "thread": in_a_thread, "gone": gone}
     calls = [partial(call, f"{name}{number}") for name, call in kinds.items() for number in range(3)]
-    outcomes = [outcome for answer in in_threads(calls) for outcome in answer]
+    outcomes = in_threads(calls)
     assert {outcome.refused for outcome in outcomes} == {None}
     scene.close()
     places = audit(scene.url).positions

@@ -1,0 +1,115 @@
+"""The work beside a server, in a process of its own: the follower and the scheduled verification.
+
+In the server's own process they would take turns with every post for the interpreter. The companion lives as long
+as its standard input is open, so it ends with its server, however that ends; one that dies is started again. It
+says each verification's result as a line of JSON.
+"""
+
+import logging
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+
+import msgspec
+
+from gateway.verification import Verification, VerificationResult
+from projections.followers import Follower
+
+log = logging.getLogger(__name__)
+
+RESTART_SECONDS = 1.0
+STOP_SECONDS = 10.0
+FOLLOW_SECONDS = 0.03
+"""How often a companion looks for news by itself: it gets no hints."""
+
+
+class Errand(msgspec.Struct, frozen=True):
+    """What a companion is told in its first line: the database, and how often to verify (0 is never)."""
+
+    url: str
+    verify_seconds: float
+
+
+class Companion(threading.Thread):
+    """Keeps a companion process running, and keeps the last verification's result."""
+
+    def __init__(self, errand: Errand) -> None:
+        super().__init__(name="companion", daemon=True)
+        self.errand = errand
+        self.last: VerificationResult | None = None
+        self._stopping = threading.Event()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def differences(self) -> int:
+        """How many differences the last verification found; -1 before the first one."""
+        return -1 if self.last is None else self.last.differences
+
+    def stop(self) -> None:
+        """Let the companion finish its transaction and end."""
+        self._stopping.set()
+        with self._lock:
+            process = self._process
+        if process is not None and process.stdin is not None:
+            process.stdin.close()
+            try:
+                process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+        if self.is_alive():
+            self.join(STOP_SECONDS)
+
+    def run(self) -> None:
+        """Start a companion, and another one whenever it ends by itself."""
+        while not self._stopping.is_set():
+            self._accompany()
+            if not self._stopping.wait(RESTART_SECONDS):
+                log.warning("the companion process has ended and is started again")
+
+    def _accompany(self) -> None:
+        with self._lock:
+            if self._stopping.is_set():
+                return
+            process = self._process = subprocess.Popen(
+                [sys.executable, "-m", "gateway.companion"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            )
+        if process.stdin is None or process.stdout is None:
+            return
+        try:
+            process.stdin.write(msgspec.json.encode(self.errand) + b"\n")
+            process.stdin.flush()
+        except (BrokenPipeError, ValueError):
+            # It ended at once, or `stop` was quicker.
+            log.warning("the companion process could not be told what to do")
+        for line in process.stdout:
+            self.last = msgspec.json.decode(line, type=VerificationResult)
+        process.wait()
+
+
+def keep_company(say: Callable[[bytes], None]) -> None:
+    """Follow and verify until standard input is closed."""
+    errand = msgspec.json.decode(sys.stdin.buffer.readline(), type=Errand)
+    follower = Follower(errand.url, interval_seconds=FOLLOW_SECONDS)
+    verification = Verification(errand.url, errand.verify_seconds, lambda result: say(msgspec.json.encode(result)))
+    follower.start()
+    verification.start()
+    sys.stdin.buffer.read()
+    verification.stop()
+    follower.stop()
+
+
+def say_line(line: bytes) -> None:
+    """Write a line to standard output at once."""
+    sys.stdout.buffer.write(line + b"\n")
+    sys.stdout.buffer.flush()
+
+
+if __name__ == "__main__":
+    # Ctrl-C reaches the whole group; the server says when it is time, by closing the pipe.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    keep_company(say_line)
