@@ -4,9 +4,8 @@ The same fold serves the write path (over the rows that a batch has read) and th
 so that what is live and what is replayed can only differ by a defect, which `replay --verify` then shows.
 """
 
-from typing import cast
+from typing import Any
 
-from ledger.catalog.events import CatalogEvent
 from ledger.catalog.state import Catalog, fold_catalog
 from ledger.events import CATALOG_STREAM, REQUEST_STREAM, WALLET_STREAM, WORKSPACE_STREAM, Fact, request_of
 from ledger.request import events as request
@@ -14,7 +13,6 @@ from ledger.request.state import RequestState, Status, fold_request
 from ledger.wallet.events import FundsAdded, FundsReversed, WalletEvent
 from ledger.wallet.state import Payment, WalletState, buckets_of, fold_payment, fold_wallet, move
 from ledger.workspace.budgets import Budget
-from ledger.workspace.events import WorkspaceEvent
 from ledger.workspace.state import WorkspaceState, fold_workspace
 
 
@@ -44,15 +42,16 @@ class BookState:
         """Fold one event of this book, the next one by position."""
         self.position = position
         self.recorded_at = recorded_at
+        # The stream tells which events it holds. Not cast: this is the inner loop of a replay.
+        event: Any = fact.event
         if stream.startswith(REQUEST_STREAM):
-            request_id = stream[len(REQUEST_STREAM) :]
-            self._apply_request(request_id, cast(request.RequestEvent, fact.event), fact.effective_at)
+            self._apply_request(stream[len(REQUEST_STREAM) :], event, fact.effective_at)
         elif stream.startswith(WALLET_STREAM):
-            self._apply_wallet(stream, cast(WalletEvent, fact.event))
+            self._apply_wallet(stream, event)
         elif stream == WORKSPACE_STREAM:
-            self.workspace = fold_workspace(self.workspace, cast(WorkspaceEvent, fact.event))
+            self.workspace = fold_workspace(self.workspace, event)
         elif stream == CATALOG_STREAM:
-            self.catalog = fold_catalog(self.catalog, cast(CatalogEvent, fact.event), position)
+            self.catalog = fold_catalog(self.catalog, event, position)
         else:
             raise ValueError(f"no stream of a book is named {stream!r}")
 

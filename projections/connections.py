@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, LiteralString
 
 import psycopg
@@ -9,7 +11,7 @@ from psycopg import Connection, Cursor, ServerCursor
 from psycopg.rows import TupleRow
 from psycopg.types.numeric import Int8BinaryDumper
 
-__all__ = ["connect_projector", "fetch_ahead", "run"]
+__all__ = ["PROJECTOR_ROLE", "connect_projector", "fetch_books", "run"]
 
 PROJECTOR_ROLE = "route_ledger_projector"
 
@@ -48,10 +50,17 @@ def run(connection: Connection[TupleRow], query: LiteralString, parameters: tupl
     return connection.execute(query, parameters or None, prepare=True, binary=True)
 
 
-def fetch_ahead(cursor: ServerCursor[TupleRow], size: int) -> Iterator[list[TupleRow]]:
-    """Yield the rows of a cursor in pages. The server makes the next page while the caller works on this one."""
+def fetch_books(cursor: ServerCursor[TupleRow], size: int) -> Iterator[tuple[str, list[Any]]]:
+    """Yield the rows of a cursor that come book by book, some thousand at most and never of two books at once.
+
+    The first column is the workspace. The server makes the next page while the caller works on this one.
+    """
     with ThreadPoolExecutor(1) as thread:
         coming = thread.submit(cursor.fetchmany, size)
         while rows := coming.result():
             coming = thread.submit(cursor.fetchmany, size)
-            yield rows
+            if rows[0][0] == rows[-1][0]:
+                yield rows[0][0], rows
+            else:
+                for workspace_id, own in groupby(rows, itemgetter(0)):
+                    yield workspace_id, list(own)

@@ -5,8 +5,6 @@ One connection reads events, two take rows by COPY: reading, folding and writing
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from itertools import groupby
-from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -14,7 +12,7 @@ from psycopg import Connection, Copy
 from psycopg.rows import TupleRow
 
 from ledger.store.queries import load_queries
-from projections.connections import connect_projector, fetch_ahead
+from projections.connections import connect_projector, fetch_books
 from projections.copying import HEADER, TRAILER, encode_entries, encode_legs, open_copy
 from projections.following import Advance, Page, PagedEvent, apply_page
 from projections.journal import JournalBook
@@ -73,12 +71,10 @@ def fill(
 
 
 def read_events(connection: Connection[TupleRow], workspace_ids: list[str]) -> Iterator[tuple[str, list[PagedEvent]]]:
-    """Yield the events of books in order, some thousand at most and never of two books at once."""
+    """Yield the events of books in order, in pages."""
     with connection.transaction(), connection.cursor("events") as cursor:
         cursor.execute(QUERIES["read_events"], (workspace_ids,), binary=True)
-        for rows in fetch_ahead(cursor, EVENTS_PER_FETCH):
-            for workspace_id, events in groupby(rows, itemgetter(0)):
-                yield workspace_id, list(events)
+        yield from fetch_books(cursor, EVENTS_PER_FETCH)
 
 
 class Sink:

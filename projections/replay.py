@@ -7,8 +7,6 @@ a large one streams through memory.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
-from itertools import groupby
-from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -21,7 +19,7 @@ from ledger.store.queries import load_queries
 from ledger.wallet.state import WalletState
 from ledger.workspace.budgets import Budget
 from projections.comparing import LiveBook, LiveHold, compare
-from projections.connections import connect_projector, fetch_ahead, run
+from projections.connections import connect_projector, fetch_books, run
 from projections.replaying import BookReplay, Difference, ReplayedEvent
 
 __all__ = ["Difference", "ReplayReport", "ReplayedAccount", "ReplayedWallet", "replay"]
@@ -147,12 +145,10 @@ def replay_snapshot(
 def read_events(
     connection: Connection[TupleRow], names: list[str], at_position: int | None, until: int | None
 ) -> Iterator[tuple[str, list[ReplayedEvent]]]:
-    """Yield the events of books in order, some thousand at most and never of two books at once."""
+    """Yield the events of books in order, in pages."""
     with connection.cursor("events") as cursor:
         cursor.execute(QUERIES["read_events"], (names, at_position, until), binary=True)
-        for rows in fetch_ahead(cursor, EVENTS_PER_FETCH):
-            for name, events in groupby(rows, itemgetter(0)):
-                yield name, list(events)
+        yield from fetch_books(cursor, EVENTS_PER_FETCH)
 
 
 def read_live(connection: Connection[TupleRow], names: list[str]) -> dict[str, LiveBook]:

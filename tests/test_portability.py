@@ -247,4 +247,4 @@ def test_a_batch_finds_its_rows_by_key(schema: Connection[TupleRow], name: str) 
 def test_utility_statements_are_few() -> None:
     """What cannot be prepared are beginnings and ends of transactions, settings, copies and statistics."""
     names = {name.split("/")[1] for name, text in STATEMENTS.items() if UTILITY.match(text)}
-    assert {name.split("_")[0] for name in names} == {"begin", "commit", "rollback", "durable", "be", "copy", "analyze"}
+    assert {name.split("_")[0] for name in names} == {"begin", "commit", "rollback", "be", "copy", "analyze"}

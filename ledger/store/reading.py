@@ -55,7 +55,6 @@ def read_batch(connection: Connection[TupleRow], wanted: Wanted, caches: Caches)
     batch = Batch()
     with connection.pipeline():
         run(connection, "begin")
-        run(connection, "durable")
         if wanted.new_books:
             new = sorted(wanted.new_books)
             run(
@@ -73,7 +72,7 @@ def read_batch(connection: Connection[TupleRow], wanted: Wanted, caches: Caches)
         budgets = run(connection, "read_budgets", columns(wanted.budgets)) if wanted.budgets else None
         payments = run(connection, "read_payments", columns(wanted.payments)) if wanted.payments else None
         take_books(batch, books)
-        batch.clock, platform_position = clock.fetchone() or (0, 0)
+        batch.clock, platform_position, _ = clock.fetchone() or (0, 0, "")
         take_wallets(batch, wallets)
         if holds is not None and ended is not None:
             take_holds(batch, holds)

@@ -243,12 +243,11 @@ def lock_book(connection: Connection[TupleRow], workspace_id: str) -> tuple[Head
     """Begin a transaction that locks the book; return the book's head and the database's clock after that."""
     with connection.pipeline():
         run(connection, "begin")
-        run(connection, "durable")
         book = text_array([workspace_id])
         run(connection, "insert_missing_books", (book, bytea_array([start_digest(workspace_id)])))
         books = run(connection, "lock_books", (book,))
         clock = run(connection, "read_clock")
-        (_, *head), (now, _) = books.fetchall()[0], clock.fetchall()[0]
+        (_, *head), (now, *_) = books.fetchall()[0], clock.fetchall()[0]
     return Head(*head), now
 
 

@@ -4,9 +4,6 @@
 -- name: begin
 begin isolation level read committed
 
--- name: durable
-set local synchronous_commit to on
-
 -- name: insert_missing_books
 insert into ledger.book (workspace_id, digest)
 select wanted.workspace_id, wanted.digest
@@ -22,9 +19,11 @@ order by workspace_id
 for no key update
 
 -- name: read_clock
+-- The clock after the locks. Whatever the server's default is, this transaction's commit waits for the disk.
 select
     (extract(epoch from clock_timestamp()) * 1000000)::bigint,
-    (select position from ledger.book where workspace_id = 'platform')
+    (select position from ledger.book where workspace_id = 'platform'),
+    set_config('synchronous_commit', 'on', true)
 
 -- name: read_wallets
 select workspace_id, bucket, unit, scale, posted_minor, held_minor, credit_limit_minor, frozen, version
