@@ -236,8 +236,8 @@ create table projections.progress (
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
 
 -- The journal. Four tables, each a partition per generation. A generation is made by create_journal, filled
--- while it has no keys, then given its keys by add_journal_key and shown by attach_journal; drop_journal
--- removes it. Its foreign keys lie between partitions of the same generation: on the parents they would make
+-- while it has no keys, then given its keys by add_journal_key and shown by attach_journal; detach_journal and
+-- drop_journal remove it. Its foreign keys lie between partitions of the same generation: on the parents they would make
 -- every dropped generation search all others.
 
 -- What a wallet's amounts are counted in, and the credit limit that its statement needs.
@@ -346,6 +346,17 @@ begin
             part, part || '_' || generation, generation);
     end loop;
 end
+$$;
+
+-- The statements that take a generation out of what is read, one by one and each outside a transaction:
+-- `concurrently` waits for readers without ever making one wait, and `finalize` ends what was broken off.
+create function projections.detach_journal(generation integer) returns setof text language sql as $$
+    select format(
+        'alter table projections.%I detach partition projections.%I %s',
+        part, part || '_' || generation, case when inhdetachpending then 'finalize' else 'concurrently' end)
+    from unnest(array['leg', 'entry', 'account', 'wallet']) with ordinality as parts (part, number)
+    join pg_inherits on inhrelid = to_regclass(format('projections.%I', part || '_' || generation))
+    order by number
 $$;
 
 create function projections.drop_journal(generation integer) returns void language plpgsql as $$

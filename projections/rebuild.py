@@ -232,6 +232,8 @@ def drop(connection: Connection[TupleRow], projection: str, generation: int, tri
     """Remove a generation's tables. False when readers held them all the time: the next rebuild does it."""
     for number in range(tries):
         try:
+            for (statement,) in run(connection, QUERIES["detach_journal"], (generation,)).fetchall():
+                connection.execute(statement.encode())
             run(connection, QUERIES["drop_journal"], (generation,))
         except psycopg.errors.LockNotAvailable:
             sleep(min(1.0, 0.05 * 2**number))

@@ -125,6 +125,8 @@ def replay_snapshot(
 ) -> Iterator[int | BookReplay]:
     """Yield how many events were folded, now and then, and each book when it is complete and compared."""
     run(connection, QUERIES["begin"])
+    if verify:
+        run(connection, QUERIES["hold_journal"], (names,))
     live = read_live(connection, names) if verify else {}
 
     def earlier(workspace_id: str, stream: str, version: int) -> list[tuple[int, bytes]]:

@@ -13,7 +13,7 @@ import msgspec
 from ledger.book import BookState
 from ledger.core.entries import Entry
 from ledger.events import CATALOG_STREAM, REQUEST_STREAM, TAGS, WORKSPACE_STREAM, Fact, decode_fact
-from ledger.posting_rules import post
+from ledger.posting_rules import RULES
 from ledger.request.state import RequestState, Status, fold_request
 from ledger.store.chain import FORMAT, start_digest
 
@@ -148,7 +148,7 @@ class BookReplay:
             reached = book.version_of(stream)
         if reached != version:
             self.report(f"event {position} version", reached, version)
-        for entry in post(event):
+        for entry in RULES[type(event)](event):
             self._post(entry)
         if position == self._mark:
             self.turnovers_at_mark = {account: list(turnover) for account, turnover in self.turnovers.items()}

@@ -24,6 +24,9 @@ select projections.add_journal_key(%b, %b::int4)
 -- name: attach_journal
 select projections.attach_journal(%b::int4)
 
+-- name: detach_journal
+select projections.detach_journal(%b::int4)
+
 -- name: drop_journal
 select projections.drop_journal(%b::int4)
 

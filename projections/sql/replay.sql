@@ -6,6 +6,14 @@ begin isolation level repeatable read read only
 -- name: commit
 commit
 
+-- name: hold_journal
+-- Nothing is read: a generation that this snapshot may look at stays until its end, though another is shown.
+select from projections.progress
+join projections.account on account.workspace_id = progress.workspace_id
+join projections.leg on leg.workspace_id = progress.workspace_id
+where progress.workspace_id = any(%b::text[])
+limit 0
+
 -- name: read_sizes
 select workspace_id, position from ledger.book where position > 0 order by workspace_id
 

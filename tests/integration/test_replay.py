@@ -191,7 +191,7 @@ def test_settling_keeps_every_other_field() -> None:
     )
     settled = fold_request(state, event, 0)
     changed = {"status": Status.SETTLED, "version": 5, "held_minor": 0, "reported_model": "m", "charge_minor": 9}
-    assert settled == msgspec.structs.replace(state, **changed, paid_minor=8)
+    assert settled == msgspec.structs.replace(state, **changed, paid_minor=8, overrun_minor=1, settled_attempt=3)
 
 
 def test_many_books_share_a_snapshot(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,6 @@ from ledger.service import Ledger
 from ledger.store import connection as store_connection
 from ledger.store import install
 from ledger.store.install import DatabaseUnusable, bring_forward, prepare_database, read_migrations, run_script
-from ledger.store.resources import read_schema
 from tests.integration.scenes import drop_database
 
 OURS: LiteralString = "in ('ledger'::regnamespace, 'projections'::regnamespace)"
@@ -160,11 +159,14 @@ def test_a_newer_database_is_refused(make_database: Callable[[], str]) -> None:
 def test_a_failed_installation_leaves_nothing(
     make_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A schema that fails half way is rolled back whole, and the next start makes it."""
+    """An installation that fails after its schema is rolled back whole, and the next start makes it."""
     url = make_database()
-    schema = read_schema()
-    monkeypatch.setattr(install, "read_schema", lambda: schema + "\nselect 1 / 0;\n")
-    with pytest.raises(psycopg.errors.DivisionByZero):
+
+    def fail(*_: object) -> None:
+        raise DatabaseUnusable("half way")
+
+    monkeypatch.setattr(install, "require_purpose", fail)
+    with pytest.raises(DatabaseUnusable, match="half way"):
         prepare_database(url)
     monkeypatch.undo()
     with psycopg.connect(url) as connection:
