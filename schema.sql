@@ -92,7 +92,7 @@ $$;
 create trigger event_is_append_only before update or delete or truncate on ledger.event
     for each statement execute function ledger.refuse_change();
 
--- Positions are gapless: every insert continues its book where it ended.
+-- Positions are gapless: every insert continues a book that exists, where it ended.
 create function ledger.require_gapless() returns trigger language plpgsql as $$
 declare
     broken record;
@@ -103,6 +103,7 @@ begin
         from inserted group by inserted.workspace_id
     ) as run
     where run.last - run.first + 1 <> run.events
+        or not exists (select from ledger.book where book.workspace_id = run.workspace_id)
         or run.first <> 1 + coalesce((
             select event.position from ledger.event
             where event.workspace_id = run.workspace_id and event.position < run.first

@@ -37,8 +37,6 @@ def existing_database(data: Path) -> Iterator[str]:
         yield given or running or ""
         return
     if not (data / "postgres").is_dir():
-        raise NoDatabase(
-            f"there is no database in {data}: name another directory with --data, or set {URL_VARIABLE}"
-        )
+        raise NoDatabase(f"there is no database in {data}: name another directory with --data, or set {URL_VARIABLE}")
     with start_embedded(data) as server:
         yield server.url

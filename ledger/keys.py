@@ -4,9 +4,7 @@ import hashlib
 import hmac
 import re
 
-TOKEN_PATTERN = re.compile(
-    r"rl_live_([a-z0-9][a-z0-9-]{0,39})_([A-Za-z0-9][A-Za-z0-9-]{0,63})_([A-Za-z0-9]{32,86})\Z"
-)
+TOKEN_PATTERN = re.compile(r"rl_live_([a-z0-9][a-z0-9-]{0,39})_([A-Za-z0-9][A-Za-z0-9-]{0,63})_([A-Za-z0-9]{32,86})\Z")
 
 
 def make_token(workspace_id: str, api_key_id: str, secret: str) -> str:

@@ -64,9 +64,7 @@ def files_not_ignored() -> Iterator[str]:
 
     def is_ignored(folder: str, name: str) -> bool:
         at_top = Path(folder) == ROOT
-        return any(
-            fnmatch(name, pattern) or (at_top and fnmatch("/" + name, pattern)) for pattern in patterns
-        )
+        return any(fnmatch(name, pattern) or (at_top and fnmatch("/" + name, pattern)) for pattern in patterns)
 
     for folder, folders, names in os.walk(ROOT):
         folders[:] = [name for name in folders if not is_ignored(folder, name)]

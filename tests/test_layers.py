@@ -117,9 +117,7 @@ def test_packages_import_one_way() -> None:
 
 def test_every_module_of_the_ledger_has_a_level() -> None:
     """A module under ledger/ stands in the table of levels."""
-    names = [
-        module.name for module in package_modules() if module.package == "ledger" and module.name != "ledger"
-    ]
+    names = [module.name for module in package_modules() if module.package == "ledger" and module.name != "ledger"]
     assert [name for name in names if place(name) is None] == []
 
 
@@ -195,8 +193,7 @@ def test_imports_stand_at_the_top() -> None:
     wrong = [
         f"{module.path}:{node.lineno}"
         for module in modules()
-        if not is_within(module.name, tuple(LATE_IMPORTS))
-        and not module.name.startswith("gateway.command_line_")
+        if not is_within(module.name, tuple(LATE_IMPORTS)) and not module.name.startswith("gateway.command_line_")
         for function in ast.walk(module.tree)
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
         for node in ast.walk(function)

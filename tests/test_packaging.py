@@ -105,9 +105,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(
-    command: list[str | Path], folder: Path, environment: dict[str, str], port: int
-) -> Iterator[None]:
+def serving(command: list[str | Path], folder: Path, environment: dict[str, str], port: int) -> Iterator[None]:
     """Run a server until it says where it listens, and stop it as an operator would."""
     process = subprocess.Popen(
         command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

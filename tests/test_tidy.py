@@ -139,9 +139,7 @@ def test_no_code_is_commented_out() -> None:
     for module in modules():
         tokens = tokenize.generate_tokens(io.StringIO(module.text).readline)
         comments = [token for token in tokens if token.type == tokenize.COMMENT]
-        wrong += [
-            f"{module.path}:{token.start[0]} {token.string}" for token in comments if is_code(token.string)
-        ]
+        wrong += [f"{module.path}:{token.start[0]} {token.string}" for token in comments if is_code(token.string)]
     assert wrong == []
 
 
@@ -151,11 +149,7 @@ def test_every_test_says_what_it_shows() -> None:
     for module in modules():
         for node in functions(module):
             docstring = ast.get_docstring(node)
-            if (
-                module.package == "tests"
-                and node.name.startswith("test_")
-                and (not docstring or "\n" in docstring)
-            ):
+            if module.package == "tests" and node.name.startswith("test_") and (not docstring or "\n" in docstring):
                 wrong.append(f"{module.path}:{node.lineno} {node.name}")
     assert wrong == []
 
@@ -199,9 +193,7 @@ def test_sql_lives_in_sql_files() -> None:
             text = node.value.decode("utf-8", "replace") if isinstance(node.value, bytes) else node.value
             if not isinstance(text, str) or not SQL_START.match(text):
                 continue
-            excuses = {
-                key for key in SQL_IN_PYTHON if key[0] == module.path and text.lstrip().startswith(key[1])
-            }
+            excuses = {key for key in SQL_IN_PYTHON if key[0] == module.path and text.lstrip().startswith(key[1])}
             used |= excuses
             if not excuses:
                 wrong.append(f"{module.path}:{node.lineno} {text.strip()[:40]}")

@@ -27,9 +27,7 @@ def serve_demo(data: Path, host: str, port: int) -> int:
             apply_text(service.ledger, configuration)
             data.mkdir(parents=True, exist_ok=True)
             keys = set_scene(service.ledger, data, address)
-            run_server(
-                create_service_app(service), service, host, port, lambda: greet(address, keys), lambda: None
-            )
+            run_server(create_service_app(service), service, host, port, lambda: greet(address, keys), lambda: None)
         finally:
             close_service(service)
     return 0
@@ -40,5 +38,3 @@ def greet(address: str, keys: Path) -> None:
     page = files("gateway.demo").joinpath("lines.txt").read_text(encoding="utf-8")
     say(f"Route Ledger's demo is ready at {address} (API: {address}/ledger/v1/docs). Stop it with Ctrl-C.\n")
     say(page.replace("data/demo", str(keys.parent)))
-
-

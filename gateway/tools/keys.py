@@ -27,9 +27,7 @@ def run_issue(key: str, workspace: str, scopes: tuple[str, ...], project: str | 
         if issued.outcome.refused is not None:
             raise issued.outcome.refused
         if issued.token is None:
-            raise ToolFailed(
-                f"key {key} exists, and its token was shown when it was issued: choose another id"
-            )
+            raise ToolFailed(f"key {key} exists, and its token was shown when it was issued: choose another id")
     note("This token is shown once:")
     say(issued.token)
     return 0

@@ -21,9 +21,7 @@ def attempt(command: commands.RecordAttempt, state: RequestState, situation: Sit
     if command.route not in situation.catalog.routes:
         raise Refused(Refusal.ROUTE_UNKNOWN, f"there is no route {command.route[:64]!r}", field="route")
     if command.attempt == state.settled_attempt:
-        raise Refused(
-            Refusal.ATTEMPT_ALREADY_SETTLED, f"attempt {command.attempt} was settled", field="attempt"
-        )
+        raise Refused(Refusal.ATTEMPT_ALREADY_SETTLED, f"attempt {command.attempt} was settled", field="attempt")
     usage: Usage | None = command.usage
     return events.AttemptFailed(
         command.attempt,

@@ -11,7 +11,7 @@ WRITER_ROLE = "route_ledger_writer"
 
 SESSION_SETTINGS = {
     "lock_timeout": "5s",
-    "statement_timeout": "60s",
+    "statement_timeout": "12s",
     "idle_in_transaction_session_timeout": "30s",
     "tcp_user_timeout": "10s",
     "client_connection_check_interval": "2s",

@@ -50,9 +50,7 @@ def decide_one(batch: Batch, pending: Pending, decided: Decided) -> Outcome:
             return Outcome(earlier, repeated=True)
         book = batch.books.get(workspace_id)
         if book is None:
-            raise Refused(
-                Refusal.WORKSPACE_UNKNOWN, f"there is no workspace {workspace_id}", field="workspace_id"
-            )
+            raise Refused(Refusal.WORKSPACE_UNKNOWN, f"there is no workspace {workspace_id}", field="workspace_id")
         decision = decide(command, pending.actor, book, batch.catalog, max(batch.clock, book.recorded_at))
     except Refused as refused:
         return Outcome(refused=refused)
@@ -78,9 +76,7 @@ def record(batch: Batch, pending: Pending, decision: Decision, decided: Decided)
     version = book.version_of(decision.stream) + 1
     tag = TAGS[type(decision.fact.event)]
     state = encode_fact(decision.fact)
-    leaf = leaf_digest(
-        workspace_id, position, decision.stream, version, tag, pending.command_id, recorded_at, state
-    )
+    leaf = leaf_digest(workspace_id, position, decision.stream, version, tag, pending.command_id, recorded_at, state)
     head.digest = next_digest(head.digest, leaf)
     recorded = Recorded(
         workspace_id,

@@ -242,9 +242,7 @@ def _bring_up(layout: _Layout, settings: Mapping[str, str]) -> Postmaster:
     if not layout.cluster.exists():
         _create_cluster(layout, binaries, account, is_synced=settings["fsync"] != "off")
     elif not layout.passwords.exists():
-        raise DataDirectoryUnusable(
-            f"{layout.passwords} is missing, nobody can log in: restore it from a backup"
-        )
+        raise DataDirectoryUnusable(f"{layout.passwords} is missing, nobody can log in: restore it from a backup")
     command_for = partial(_server_command, layout.cluster, binaries, account, settings)
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while True:

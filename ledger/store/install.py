@@ -43,7 +43,9 @@ def prepare_database(url: str, purpose: str = "production") -> None:
     `purpose` is `production` or `demo`, for ever. Raises DatabaseUnusable for a server that is too old, a role
     that may not create roles, a database of a newer version or of the other purpose.
     """
-    with psycopg.connect(url, autocommit=True, application_name="route-ledger install") as connection:
+    with psycopg.connect(
+        url, autocommit=True, connect_timeout=5, application_name="route-ledger install"
+    ) as connection:
         if connection.info.server_version < SERVER_VERSION_MIN:
             raise DatabaseUnusable("PostgreSQL 16 or newer is needed")
         with connection.transaction():
@@ -66,11 +68,7 @@ def read_purpose(url: str) -> str:
     """Return what an existing database was made for: `production` or `demo`. A new one is for production."""
     with psycopg.connect(url, autocommit=True, application_name="route-ledger install") as connection:
         exists = connection.execute(QUERIES["schema_exists"]).fetchone()
-        row = (
-            connection.execute(QUERIES["read_purpose"]).fetchone()
-            if exists is not None and exists[0]
-            else None
-        )
+        row = connection.execute(QUERIES["read_purpose"]).fetchone() if exists is not None and exists[0] else None
     return "production" if row is None else str(row[0])
 
 

@@ -213,14 +213,10 @@ def spawn(
             extra_groups=None if account is None else [],
         )
     except (OSError, subprocess.SubprocessError) as error:
-        raise ServerToolFailed(
-            f"cannot start {command[0]} as {account or 'the present user'}: {error}"
-        ) from error
+        raise ServerToolFailed(f"cannot start {command[0]} as {account or 'the present user'}: {error}") from error
 
 
-def run_tool(
-    command: Sequence[str], *, account: Account | None, working_directory: Path, text: str = ""
-) -> None:
+def run_tool(command: Sequence[str], *, account: Account | None, working_directory: Path, text: str = "") -> None:
     """Runs a PostgreSQL program to its end with `text` as its input."""
     process = spawn(
         command,

@@ -21,6 +21,7 @@ from ledger.store.connection import connect_writer
 from ledger.store.deciding import Decided, decide_batch
 from ledger.store.queue import CommandQueue
 from ledger.store.reading import Caches, read_batch
+from ledger.store.watchdog import Watchdog
 from ledger.store.writing import write_batch
 
 log = logging.getLogger(__name__)
@@ -29,7 +30,9 @@ COMMANDS_PER_BATCH_MAX = 1000
 RETRY_SECONDS = 8.0
 """How long a batch is tried again after the database failed under it."""
 
-RECONNECT_SECONDS = 0.2
+PAUSE_SECONDS = (0.01, 0.5)
+"""The first and the longest pause before the next try; each is twice the one before."""
+
 CACHED_WORKSPACES_MAX = 50_000
 
 RETRIED_SQLSTATES = frozenset({"40001", "40P01", "55P03", "XX000", "57014"})
@@ -53,10 +56,12 @@ class Writer(threading.Thread):
         self.caches = Caches()
         self.on_commit = on_commit
         self.batches = 0
+        self.watchdog = Watchdog()
         self._connection: Connection[TupleRow] | None = None
 
     def run(self) -> None:
         """Take batches until the queue is closed and empty."""
+        self.watchdog.start()
         while True:
             batch = self.queue.take(COMMANDS_PER_BATCH_MAX)
             if not batch:
@@ -71,6 +76,7 @@ class Writer(threading.Thread):
             self.queue.done(batch)
             deliver(batch)
         self._disconnect()
+        self.watchdog.stop()
 
     def _commit(self, pendings: list[Pending]) -> None:
         """Commit a batch; when a command breaks it, halve it until that command is alone."""
@@ -92,15 +98,18 @@ class Writer(threading.Thread):
         """
         deadline = monotonic() + RETRY_SECONDS
         sent = False
+        pause = PAUSE_SECONDS[0]
         while True:
             try:
                 connection = self._connected()
+                self.watchdog.began(connection)
                 decided = self._decide(connection, pendings)
                 if decided[1].events:
                     sent = True
                     write_batch(connection, *decided)
                 else:
                     connection.execute("rollback")
+                self.watchdog.ended()
                 self._accept(pendings, *decided)
                 return
             except psycopg.Error as error:
@@ -108,14 +117,17 @@ class Writer(threading.Thread):
                 if not is_retried(error):
                     raise BatchBroken(str(error)) from error
                 log.warning("a batch of %d commands is tried again: %s", len(pendings), str(error).strip())
-                self._wait_or_give_up(pendings, deadline, sent, error)
+                self._wait_or_give_up(pendings, deadline, sent, error, pause)
+                pause = min(2 * pause, PAUSE_SECONDS[1])
             except Exception as error:
                 self._disconnect()
                 raise BatchBroken(repr(error)) from error
             if pendings[0].outcome.refused is not None:
                 return
 
-    def _wait_or_give_up(self, pendings: list[Pending], deadline: float, sent: bool, error: psycopg.Error) -> None:
+    def _wait_or_give_up(
+        self, pendings: list[Pending], deadline: float, sent: bool, error: psycopg.Error, pause: float
+    ) -> None:
         """Sleep before the next try. Answer at once when nothing was sent and no connection can be had."""
         refused: Refused | None = None
         if not sent and isinstance(error, psycopg.OperationalError) and not self._reachable():
@@ -127,7 +139,7 @@ class Writer(threading.Thread):
         if refused is not None:
             answer(pendings, refused)
             return
-        threading.Event().wait(RECONNECT_SECONDS / 4)
+        threading.Event().wait(pause)
 
     def _decide(self, connection: Connection[TupleRow], pendings: list[Pending]) -> tuple[Batch, Decided]:
         """Read, decide, and read again what turned out to be missing."""
@@ -186,6 +198,7 @@ class Writer(threading.Thread):
         return True
 
     def _disconnect(self) -> None:
+        self.watchdog.ended()
         if self._connection is not None:
             self._connection.close()
             self._connection = None

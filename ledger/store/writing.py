@@ -55,9 +55,7 @@ def append_events(connection: Connection[TupleRow], events: Sequence[Recorded]) 
     )
 
 
-def move_books(
-    connection: Connection[TupleRow], old_positions: dict[str, int], heads: dict[str, Head]
-) -> None:
+def move_books(connection: Connection[TupleRow], old_positions: dict[str, int], heads: dict[str, Head]) -> None:
     """Move the heads of books from where they were read; fails when one is somewhere else."""
     moved = [heads[name] for name in old_positions]
     run(

@@ -19,7 +19,7 @@ FINANCE = {"funds_reversed.v1", "adjustment_posted.v1", "credit_limit_changed.v1
 
 CHARGED = {
     "tokens_settled.v1": ("captured_minor", "from_available_minor"),
-    "charge_corrected.v1": ("difference_minor",),
+    "charge_corrected.v1": ("difference_minor", "overrun_minor"),
 }
 POSTED = {
     "funds_added.v1": 1, "funds_granted.v1": 1, "adjustment_posted.v1": 1, "funds_reversed.v1": -1,
@@ -115,7 +115,7 @@ class Book:
             self.move(bucket, 0, event["hold_minor"], budgets)
         elif tag in CHARGED:
             _, held = self.holds.pop(request_id, ("", 0)) if tag == "tokens_settled.v1" else ("", 0)
-            self.move(event["bucket"], -sum(event[name] for name in CHARGED[tag]), -held, budgets)
+            self.move(event["bucket"], -sum(event.get(name, 0) for name in CHARGED[tag]), -held, budgets)
         elif tag == "request_released.v1":
             _, held = self.holds.pop(request_id)
             self.move(event["bucket"], 0, -held, budgets)

@@ -1,6 +1,8 @@
 """The database goes away and comes back: callers are told quickly, nothing is lost, and nothing happens twice."""
 
 import asyncio
+import os
+import signal
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -229,3 +231,27 @@ def test_a_lock_that_somebody_keeps(cluster: Cluster, monkeypatch: pytest.Monkey
             answer = timed(ledger, hold("kept-for-long"))
             assert (code_of(answer), 0.9 < answer.seconds < 2) == (GONE, True)
         assert is_recorded(timed(ledger, hold("kept-for-long")))
+
+
+def test_a_hanging_backend_is_cut_off(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A backend that stops answering without closing anything costs its callers a bounded time, and nothing is lost."""
+    do(ledger, hold("before-hanging"))
+    monkeypatch.setattr(ledger._writer.watchdog, "hanging_seconds", 1.0)
+    with psycopg.connect(ledger.url, autocommit=True) as connection:
+        found = connection.execute(
+            "select pid from pg_stat_activity where application_name = 'route-ledger writer' "
+            "and datname = current_database() and state = 'idle'"
+        ).fetchall()
+    for (pid,) in found:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        began = monotonic()
+        refusals(ledger, hold("hanging"))
+        took = monotonic() - began
+    finally:
+        for (pid,) in found:
+            os.kill(pid, signal.SIGCONT)
+
+    assert found
+    assert took < 2 * writer.RETRY_SECONDS
+    do(ledger, hold("hanging"))

@@ -1,0 +1,381 @@
+-- The first schema, as schema.sql was at version 0.1.0. Frozen: a change is a migration of its own.
+--
+-- `ledger` is the write side: events, and the little state that the next decision needs, kept in the same
+-- transaction. `projections` is the read side: everything in it can be dropped and rebuilt from `ledger.event`.
+-- Money is a count of a unit's smallest parts (bigint). Instants are microseconds since 1970, UTC (bigint).
+-- `workspace_id` leads every key, so that the same schema can be spread over many machines by workspace.
+
+create schema ledger;
+create schema projections;
+
+-- Roles -----------------------------------------------------------------------------------------------------
+-- The server applies this file as the owner and then works as one of two lesser roles. They belong to the whole
+-- database cluster, so they may exist already.
+
+do $$
+begin
+    if not exists (select from pg_roles where rolname = 'route_ledger_writer') then
+        create role route_ledger_writer nologin;
+    end if;
+    if not exists (select from pg_roles where rolname = 'route_ledger_projector') then
+        create role route_ledger_projector nologin;
+    end if;
+exception
+    when duplicate_object or unique_violation then null;
+end
+$$;
+
+-- An administrator may have granted them already, to an owner who may not do it.
+do $$
+begin
+    if not (pg_has_role('route_ledger_writer', 'set') and pg_has_role('route_ledger_projector', 'set')) then
+        grant route_ledger_writer, route_ledger_projector to current_user;
+    end if;
+end
+$$;
+
+grant usage on schema ledger to route_ledger_writer, route_ledger_projector;
+
+-- The database itself ---------------------------------------------------------------------------------------
+
+-- Which migrations this database has. A new database has them all.
+create table ledger.migration (
+    migration  integer     not null primary key,
+    name       text        not null,
+    applied_at timestamptz not null default clock_timestamp()
+);
+
+-- One row: what this database is for (a demo is never served as production), and the key under which secrets
+-- and end users are hashed before they reach a book.
+create table ledger.installation (
+    installation integer not null primary key check (installation = 1),
+    purpose      text    not null check (purpose in ('production', 'demo')),
+    hash_key     bytea   not null check (length(hash_key) = 32)
+);
+
+-- The book of record ----------------------------------------------------------------------------------------
+
+-- One row per book, locked by every batch that writes to it: the lock is what puts events in one order.
+-- `digest` is the head of the hash chain; the versions are those of the two streams that are cached in memory.
+create table ledger.book (
+    workspace_id      text collate "C" not null primary key check (workspace_id ~ '^[a-z0-9][a-z0-9-]{0,39}$'),
+    position          bigint  not null default 0 check (position >= 0),
+    digest            bytea   not null check (length(digest) = 32),
+    recorded_at       bigint  not null default 0,
+    workspace_version integer not null default 0,
+    catalog_version   integer not null default 0
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
+
+-- The events. `state` holds the very bytes that `digest` was made of; nothing here is ever changed.
+create table ledger.event (
+    workspace_id text collate "C" not null,
+    position     bigint  not null check (position > 0),
+    stream       text collate "C" not null check (length(stream) between 1 and 200),
+    version      integer not null check (version > 0),
+    tag          text collate "C" not null,
+    command_id   text collate "C" not null check (length(command_id) between 1 and 400),
+    recorded_at  bigint  not null,
+    state        bytea   not null,
+    digest       bytea   not null check (length(digest) = 32),
+    constraint event_pk primary key (workspace_id, position),
+    constraint event_stream_version_key unique (workspace_id, stream, version),
+    constraint event_command_id_key unique (workspace_id, command_id)
+) with (autovacuum_vacuum_insert_scale_factor = 0.4);
+
+-- Append-only is a rule of the database, not a promise of the program.
+create function ledger.refuse_change() returns trigger language plpgsql as $$
+begin
+    raise exception 'events are never changed or removed' using errcode = 'restrict_violation';
+end
+$$;
+
+create trigger event_is_append_only before update or delete or truncate on ledger.event
+    for each statement execute function ledger.refuse_change();
+
+-- Positions are gapless: every insert continues a book that exists, where it ended.
+create function ledger.require_gapless() returns trigger language plpgsql as $$
+declare
+    broken record;
+begin
+    select run.workspace_id, run.first into broken
+    from (
+        select inserted.workspace_id, min(inserted.position) as first, max(inserted.position) as last, count(*) as events
+        from inserted group by inserted.workspace_id
+    ) as run
+    where run.last - run.first + 1 <> run.events
+        or not exists (select from ledger.book where book.workspace_id = run.workspace_id)
+        or run.first <> 1 + coalesce((
+            select event.position from ledger.event
+            where event.workspace_id = run.workspace_id and event.position < run.first
+            order by event.position desc limit 1), 0)
+    limit 1;
+    if found then
+        raise exception 'book % would have a gap before position %', broken.workspace_id, broken.first
+            using errcode = 'integrity_constraint_violation';
+    end if;
+    return null;
+end
+$$;
+
+create trigger event_is_gapless after insert on ledger.event
+    referencing new table as inserted
+    for each statement execute function ledger.require_gapless();
+
+-- What the next decision needs -------------------------------------------------------------------------------
+
+-- Available is posted − held + credit limit. The program never lets a hold, capture or exchange take it below
+-- zero; finance may (a chargeback), and then nothing new is held. Bucket, unit and scale never change.
+create table ledger.wallet (
+    workspace_id       text collate "C" not null,
+    bucket             text collate "C" not null,
+    unit               text    not null check (unit ~ '^[A-Z]{2,24}$'),
+    scale              integer not null check (scale between 0 and 9),
+    posted_minor       bigint  not null,
+    held_minor         bigint  not null check (held_minor >= 0),
+    credit_limit_minor bigint  not null check (credit_limit_minor >= 0),
+    frozen             boolean not null,
+    version            integer not null check (version > 0),
+    constraint wallet_pk primary key (workspace_id, bucket)
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
+
+-- One row per open request. `state` is all that its next command needs, folded from its events.
+create table ledger.hold (
+    workspace_id text collate "C" not null,
+    request_id   text collate "C" not null,
+    bucket       text collate "C" not null,
+    held_minor   bigint not null check (held_minor >= 0),
+    expires_at   bigint not null,
+    budgets      text[] not null,
+    state        bytea  not null,
+    constraint hold_pk primary key (workspace_id, request_id)
+) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
+
+create index hold_expiry on ledger.hold (expires_at);
+
+-- What counts against one spend limit of a key or project in one day or month.
+create table ledger.budget (
+    workspace_id  text collate "C" not null,
+    budget        text collate "C" not null,
+    held_minor    bigint not null check (held_minor >= 0),
+    charged_minor bigint not null,
+    constraint budget_pk primary key (workspace_id, budget)
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
+
+-- Names of people and things, outside the chain so that they can be erased.
+create table ledger.display_name (
+    workspace_id text collate "C" not null,
+    kind         text collate "C" not null check (kind in ('workspace', 'project', 'api_key')),
+    name         text collate "C" not null,
+    display_name text not null check (length(display_name) between 1 and 200),
+    constraint display_name_pk primary key (workspace_id, kind, name)
+);
+
+-- How far an application that follows a book through the `eventsourcing` library has come. Followers of this
+-- project keep theirs in projections.progress, in the transaction that writes their rows.
+create table ledger.tracking (
+    workspace_id     text collate "C" not null,
+    application_name text collate "C" not null check (length(application_name) between 1 and 200),
+    notification_id  bigint not null check (notification_id >= 0),
+    constraint tracking_pk primary key (workspace_id, application_name)
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
+
+-- A batch found its book moved, or moved twice: it is rolled back and decided again.
+create function ledger.require_rows(moved bigint, expected bigint) returns void language plpgsql as $$
+begin
+    if moved is distinct from expected then
+        raise exception 'a book has moved: % of % rows', moved, expected using errcode = 'serialization_failure';
+    end if;
+end
+$$;
+
+-- What the writer may do: append events, move its own state, and nothing else.
+grant select on all tables in schema ledger to route_ledger_writer, route_ledger_projector;
+grant insert on ledger.event, ledger.book, ledger.wallet, ledger.hold, ledger.budget to route_ledger_writer;
+grant update (position, digest, recorded_at, workspace_version, catalog_version) on ledger.book to route_ledger_writer;
+grant update (posted_minor, held_minor, credit_limit_minor, frozen, version) on ledger.wallet to route_ledger_writer;
+grant update (held_minor, expires_at, state) on ledger.hold to route_ledger_writer;
+grant delete on ledger.hold to route_ledger_writer;
+grant update (held_minor, charged_minor) on ledger.budget to route_ledger_writer;
+grant insert, update, delete on ledger.display_name to route_ledger_writer;
+grant insert, update (notification_id) on ledger.tracking to route_ledger_writer;
+revoke select on ledger.installation from route_ledger_projector;
+
+-- The read side ----------------------------------------------------------------------------------------------
+
+grant create, usage on schema projections to route_ledger_projector;
+grant usage on schema projections to route_ledger_writer;
+
+-- All of it belongs to the projector, who reads the books and can change nothing in them. No foreign key leads
+-- to the write side, so that either side can be moved, and this one dropped, without the other.
+set role route_ledger_projector;
+
+-- A projection is rebuilt by filling a new generation of its tables beside the one that is read. A few rows for
+-- the whole database, the same for every workspace.
+create table projections.generation (
+    projection text collate "C" not null,
+    generation integer not null check (generation > 0),
+    status     text    not null check (status in ('filling', 'active', 'retired')),
+    started_at timestamptz not null default clock_timestamp(),
+    constraint generation_pk primary key (projection, generation)
+);
+
+create unique index generation_active on projections.generation (projection) where status = 'active';
+
+-- How far each book has been followed. A follower claims rows here, and moves them from the position it read to
+-- the one it reached in the transaction that writes the rows: that makes it exactly once. An event that cannot
+-- be applied stops its own book here, with the reason.
+create table projections.progress (
+    workspace_id    text collate "C" not null,
+    projection      text collate "C" not null,
+    generation      integer not null,
+    position        bigint  not null default 0 check (position >= 0),
+    updated_at      timestamptz not null default clock_timestamp(),
+    failed_position bigint,
+    failure         text,
+    constraint progress_pk primary key (workspace_id, projection, generation),
+    constraint failure_names_its_event check ((failure is null) = (failed_position is null))
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
+
+-- The journal. Four tables, each a partition per generation. A generation is made by create_journal, filled
+-- while it has no keys, then given its keys by add_journal_key and shown by attach_journal; detach_journal and
+-- drop_journal remove it. Its foreign keys lie between partitions of the same generation: on the parents they would make
+-- every dropped generation search all others.
+
+-- What a wallet's amounts are counted in, and the credit limit that its statement needs.
+create table projections.wallet (
+    workspace_id       text collate "C" not null,
+    generation         integer not null,
+    bucket             text collate "C" not null,
+    unit               text    not null,
+    scale              integer not null,
+    credit_limit_minor bigint  not null,
+    constraint wallet_pk primary key (workspace_id, generation, bucket)
+) partition by list (generation);
+
+-- One row per account that ever moved. Turnovers only grow, and one leg may be 10^17: numeric, not bigint.
+create table projections.account (
+    workspace_id text collate "C" not null,
+    generation   integer not null,
+    bucket       text collate "C" not null,
+    account      text collate "C" not null,
+    debit_minor  numeric(38) not null check (debit_minor >= 0),
+    credit_minor numeric(38) not null check (credit_minor >= 0),
+    constraint account_pk primary key (workspace_id, generation, bucket, account)
+) partition by list (generation);
+
+-- At most one entry per event and bucket. The three balances are the wallet's own after the entry, so that any
+-- page of a statement can be read alone; they are the customer's view and name no counter-account.
+create table projections.entry (
+    workspace_id    text collate "C" not null,
+    generation      integer not null,
+    bucket          text collate "C" not null,
+    position        bigint  not null,
+    tag             text collate "C" not null,
+    request_id      text collate "C",
+    effective_at    bigint  not null,
+    recorded_at     bigint  not null,
+    posted_minor    bigint  not null,
+    held_minor      bigint  not null,
+    available_minor bigint  not null,
+    constraint entry_pk primary key (workspace_id, generation, bucket, position)
+) partition by list (generation);
+
+-- A leg moves a positive amount from its credit account to its debit account. It has one bucket, and both
+-- foreign keys go through it: the database refuses a leg between accounts of two buckets.
+create table projections.leg (
+    workspace_id   text collate "C" not null,
+    generation     integer  not null,
+    bucket         text collate "C" not null,
+    position       bigint   not null,
+    leg            smallint not null,
+    debit_account  text collate "C" not null,
+    credit_account text collate "C" not null,
+    minor          bigint   not null check (minor > 0),
+    constraint leg_pk primary key (workspace_id, generation, bucket, position, leg),
+    constraint leg_moves_between_two check (debit_account <> credit_account)
+) partition by list (generation);
+
+-- A generation's tables: no keys yet, so that they can be filled by COPY as fast as the disk takes it. The check
+-- of the generation spares `attach partition` a look at every row.
+create function projections.create_journal(generation integer) returns void language plpgsql as $$
+declare
+    part text;
+begin
+    foreach part in array array['wallet', 'account', 'entry', 'leg'] loop
+        execute format(
+            'create table projections.%I (like projections.%I including constraints, check (generation = %s)) with (fillfactor = %s)',
+            part || '_' || generation, part, generation, case when part in ('wallet', 'account') then 50 else 100 end);
+        execute format('grant select on projections.%I to route_ledger_writer', part || '_' || generation);
+    end loop;
+end
+$$;
+
+-- The key of one table. Apart, so that two connections can build the two large ones at once.
+create function projections.add_journal_key(part text, generation integer) returns void language plpgsql as $$
+begin
+    execute format(
+        'alter table projections.%I add constraint %I primary key (%s)',
+        part || '_' || generation, part || '_' || generation || '_pk',
+        case part
+            when 'wallet' then 'workspace_id, generation, bucket'
+            when 'account' then 'workspace_id, generation, bucket, account'
+            when 'entry' then 'workspace_id, generation, bucket, position'
+            when 'leg' then 'workspace_id, generation, bucket, position, leg'
+        end);
+end
+$$;
+
+-- The foreign keys between the tables of a generation, checked for every row, and its place among the others.
+create function projections.attach_journal(generation integer) returns void language plpgsql as $$
+declare
+    part text;
+begin
+    execute format(
+        'alter table projections.%I add constraint account_has_wallet
+            foreign key (workspace_id, generation, bucket) references projections.%I',
+        'account_' || generation, 'wallet_' || generation);
+    execute format(
+        'alter table projections.%1$I
+            add constraint leg_debits_an_account_of_its_bucket
+                foreign key (workspace_id, generation, bucket, debit_account) references projections.%2$I,
+            add constraint leg_credits_an_account_of_its_bucket
+                foreign key (workspace_id, generation, bucket, credit_account) references projections.%2$I',
+        'leg_' || generation, 'account_' || generation);
+    foreach part in array array['wallet', 'account', 'entry', 'leg'] loop
+        execute format(
+            'alter table projections.%I attach partition projections.%I for values in (%s)',
+            part, part || '_' || generation, generation);
+    end loop;
+end
+$$;
+
+-- The statements that take a generation out of what is read, one by one and each outside a transaction:
+-- `concurrently` waits for readers without ever making one wait, and `finalize` ends what was broken off.
+create function projections.detach_journal(generation integer) returns setof text language sql as $$
+    select format(
+        'alter table projections.%I detach partition projections.%I %s',
+        part, part || '_' || generation, case when inhdetachpending then 'finalize' else 'concurrently' end)
+    from unnest(array['leg', 'entry', 'account', 'wallet']) with ordinality as parts (part, number)
+    join pg_inherits on inhrelid = to_regclass(format('projections.%I', part || '_' || generation))
+    order by number
+$$;
+
+create function projections.drop_journal(generation integer) returns void language plpgsql as $$
+declare
+    part text;
+begin
+    foreach part in array array['leg', 'entry', 'account', 'wallet'] loop
+        execute format('drop table if exists projections.%I', part || '_' || generation);
+    end loop;
+end
+$$;
+
+insert into projections.generation (projection, generation, status) values ('journal', 1, 'active');
+select projections.create_journal(1);
+select projections.add_journal_key(part, 1) from unnest(array['wallet', 'account', 'entry', 'leg']) as part;
+select projections.attach_journal(1);
+
+-- Whoever answers over HTTP may read it all.
+grant select on all tables in schema projections to route_ledger_writer;
+
+reset role;
