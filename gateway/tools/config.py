@@ -41,7 +41,7 @@ def run_apply(file: Path, data: Path, *, check: bool) -> int:
 
 
 def apply_file(ledger: Ledger, file: Path) -> Applied:
-    """Make the catalog say what a file says. Raises ToolFailed with every problem of the file, having changed nothing."""
+    """Make the catalog say what a file says. Raises ToolFailed with all its problems, having changed nothing."""
     try:
         return apply_configuration(ledger, read_configuration(file), actor=SYSTEM)
     except ConfigurationInvalid as invalid:

@@ -159,5 +159,7 @@ def test_the_readme_works_as_printed(newcomer: Newcomer) -> None:
             executed += 1
 
     assert executed >= 7
-    started = len(newcomer.running)
-    assert newcomer.stop() == [0] * started
+    # make itself ends by the signal; what counts is that both servers and their databases have stopped.
+    assert set(newcomer.stop()) <= {0, -signal.SIGINT, 128 + signal.SIGINT}
+    assert sorted(newcomer.copy.glob("data/*/postgres")) != []
+    assert sorted(newcomer.copy.glob("data/*/postgres/postmaster.pid")) == []

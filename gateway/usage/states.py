@@ -1,0 +1,61 @@
+"""What is known of one answer while it arrives."""
+
+from typing import Any, Literal
+
+import msgspec
+
+from gateway.usage.merging import overlay
+
+UsageDialect = Literal[
+    "openai_chat",
+    "openai_responses",
+    "embeddings",
+    "anthropic",
+    "gemini",
+    "deepseek",
+    "openrouter",
+    "xai",
+    "vllm",
+]
+"""Whose usage block it is. A provider's dialect and the interface that was called give it."""
+
+
+class UsageState(msgspec.Struct, frozen=True):
+    """A fold over the events of a stream. A whole answer is the state after its only event.
+
+    `block` is the usage so far. `open_choices` are alternatives that began and have not ended; `ended` says that
+    the end of the answer was seen, `is_final` that the usage in `block` was sent at the end or later.
+    """
+
+    dialect: UsageDialect
+    block: dict[str, Any] | None = None
+    model: object = None
+    service_tier: object = None
+    open_choices: frozenset[int] = frozenset()
+    ended: bool = False
+    is_final: bool = False
+    problems: tuple[str, ...] = ()
+
+
+def with_problem(state: UsageState, problem: str) -> UsageState:
+    """Return the state with a problem named, once."""
+    if problem in state.problems:
+        return state
+    return msgspec.structs.replace(state, problems=(*state.problems, problem))
+
+
+def with_usage(state: UsageState, block: object) -> UsageState:
+    """Return the state with a later usage block laid over what came before; null says nothing."""
+    if block is None:
+        return state
+    if not isinstance(block, dict):
+        return with_problem(state, "bad:usage")
+    return msgspec.structs.replace(state, block=overlay(state.block or {}, block))
+
+
+def with_names(state: UsageState, model: object, service_tier: object) -> UsageState:
+    """Return the state with the model and tier that were named last; the same again changes nothing."""
+    model, service_tier = model or state.model, service_tier or state.service_tier
+    if model == state.model and service_tier == state.service_tier:
+        return state
+    return msgspec.structs.replace(state, model=model, service_tier=service_tier)
