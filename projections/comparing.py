@@ -114,12 +114,13 @@ def compare_identities(replay: BookReplay) -> None:
     open_minor: dict[str, int] = {}
     for request in replay.state.requests.values():
         open_minor[request.bucket] = open_minor.get(request.bucket, 0) + request.held_minor
+    turnovers = replay.turnovers
     for bucket, wallet in replay.state.wallets.items():
-        available = credit_balance(replay.turnovers, bucket, WALLET_AVAILABLE)
+        available = credit_balance(turnovers, bucket, WALLET_AVAILABLE)
         if available != wallet.posted_minor - wallet.held_minor:
             expected = wallet.posted_minor - wallet.held_minor
             replay.report(f"identity {bucket} {WALLET_AVAILABLE} = posted − held", expected, available)
-        held = credit_balance(replay.turnovers, bucket, WALLET_HELD)
+        held = credit_balance(turnovers, bucket, WALLET_HELD)
         if not held == wallet.held_minor == open_minor.get(bucket, 0):
             replay.report(f"identity {bucket} {WALLET_HELD} = open holds", open_minor.get(bucket, 0), held)
 

@@ -4,6 +4,7 @@ This is the hot loop of a replay, written for its speed: the bytes that are hash
 `ledger.store.chain.leaf_digest` hashes (a test holds the two together), put together from parts that repeat.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from hashlib import sha256
 from typing import Any
@@ -11,7 +12,6 @@ from typing import Any
 import msgspec
 
 from ledger.book import BookState
-from ledger.core.entries import Entry
 from ledger.events import CATALOG_STREAM, REQUEST_STREAM, TAGS, WORKSPACE_STREAM, Fact, decode_fact
 from ledger.posting_rules import RULES
 from ledger.request.state import RequestState, Status, fold_request
@@ -61,7 +61,7 @@ class BookReplay:
 
     def __init__(self, workspace_id: str, earlier: Earlier, mark: int | None = None) -> None:
         self.state = BookState(workspace_id)
-        self.turnovers: Turnovers = {}
+        self._buckets: defaultdict[str, dict[str, list[int]]] = defaultdict(dict)
         self.turnovers_at_mark: Turnovers | None = {} if mark == 0 else None
         self.digest = start_digest(workspace_id)
         self.differences: list[Difference] = []
@@ -73,15 +73,30 @@ class BookReplay:
 
     def apply(self, events: Iterable[ReplayedEvent]) -> None:
         """Check and fold events in order."""
-        book = self.state
+        book, tags, leaf_start, previous = self.state, self._tags, self._leaf_start, self.digest
         for _, position, stream, version, tag, command_id, recorded_at, content, digest in events:
             if position != book.position + 1 or recorded_at < book.recorded_at:
                 self._report_order(position, recorded_at)
-            computed = self._link(position, stream, version, tag, command_id, recorded_at, content)
+            place, name, command, instant = b"%d" % position, stream.encode(), command_id.encode(), b"%d" % recorded_at
+            leaf = sha256(
+                b"".join(
+                    (
+                        leaf_start,
+                        LENGTHS[len(place)], place,
+                        LENGTHS[len(name)], name,
+                        NUMBERS[version] if 0 <= version < 1024 else field(b"%d" % version),
+                        tags[tag] if tag in tags else self._new_tag(tag),
+                        LENGTHS[len(command)], command,
+                        LENGTHS[len(instant)], instant,
+                        LENGTHS[len(content)] if len(content) < 4096 else len(content).to_bytes(4, "big"), content,
+                    )
+                )
+            ).digest()  # fmt: skip
+            computed = sha256(b"\x02" + previous + leaf).digest()
             if computed != digest:
                 self.report(f"event {position} digest", computed.hex(), digest.hex())
             # The chain goes on from what is stored: one changed event is one difference.
-            self.digest = digest
+            previous = self.digest = digest
             if not self.is_broken:
                 try:
                     self._fold(position, stream, version, tag, recorded_at, decode_fact(content))
@@ -90,6 +105,11 @@ class BookReplay:
                     self.report(f"event {position}", "one that can be applied", f"{type(error).__name__}: {error}")
                     self.is_broken = True
             book.position, book.recorded_at = position, recorded_at
+
+    def _new_tag(self, tag: str) -> bytes:
+        """Return a tag as a field, and remember it: there are few."""
+        self._tags[tag] = field(tag.encode())
+        return self._tags[tag]
 
     def _report_order(self, position: int, recorded_at: int) -> None:
         book = self.state
@@ -102,30 +122,6 @@ class BookReplay:
         """Note a difference, unless there are very many already."""
         if len(self.differences) < DIFFERENCES_PER_BOOK_MAX:
             self.differences.append(Difference(self.state.workspace_id, what, str(expected), str(found)))
-
-    def _link(
-        self, position: int, stream: str, version: int, tag: str, command_id: str, recorded_at: int, state: bytes
-    ) -> bytes:
-        """Return the digest of the chain after one more event."""
-        tag_field = self._tags.get(tag)
-        if tag_field is None:
-            tag_field = self._tags[tag] = field(tag.encode())
-        place, name, command, instant = b"%d" % position, stream.encode(), command_id.encode(), b"%d" % recorded_at
-        leaf = sha256(
-            b"".join(
-                (
-                    self._leaf_start,
-                    LENGTHS[len(place)], place,
-                    LENGTHS[len(name)], name,
-                    NUMBERS[version] if 0 <= version < 1024 else field(b"%d" % version),
-                    tag_field,
-                    LENGTHS[len(command)], command,
-                    LENGTHS[len(instant)], instant,
-                    LENGTHS[len(state)] if len(state) < 4096 else len(state).to_bytes(4, "big"), state,
-                )
-            )
-        ).digest()  # fmt: skip
-        return sha256(b"\x02" + self.digest + leaf).digest()
 
     def _fold(self, position: int, stream: str, version: int, tag: str, recorded_at: int, fact: Fact) -> None:
         """Fold one event into the book and its accounts."""
@@ -149,22 +145,19 @@ class BookReplay:
         if reached != version:
             self.report(f"event {position} version", reached, version)
         for entry in RULES[type(event)](event):
-            self._post(entry)
+            turnovers = self._buckets[entry.bucket]
+            for leg in entry.legs:
+                minor = leg.minor
+                try:
+                    turnovers[leg.debit_account][0] += minor
+                except KeyError:
+                    turnovers[leg.debit_account] = [minor, 0]
+                try:
+                    turnovers[leg.credit_account][1] += minor
+                except KeyError:
+                    turnovers[leg.credit_account] = [0, minor]
         if position == self._mark:
-            self.turnovers_at_mark = {account: list(turnover) for account, turnover in self.turnovers.items()}
-
-    def _post(self, entry: Entry) -> None:
-        bucket, turnovers = entry.bucket, self.turnovers
-        for leg in entry.legs:
-            minor = leg.minor
-            try:
-                turnovers[bucket, leg.debit_account][0] += minor
-            except KeyError:
-                turnovers[bucket, leg.debit_account] = [minor, 0]
-            try:
-                turnovers[bucket, leg.credit_account][1] += minor
-            except KeyError:
-                turnovers[bucket, leg.credit_account] = [0, minor]
+            self.turnovers_at_mark = self.turnovers
 
     def _look_back(self, stream: str, version: int) -> RequestState:
         """Return a request that had ended, folded from the events before this version."""
@@ -177,6 +170,15 @@ class BookReplay:
         if state is None or state.version != version - 1:
             raise LookupError(f"the events of {stream} before version {version} are not all there")
         return state
+
+    @property
+    def turnovers(self) -> Turnovers:
+        """What went through each account so far."""
+        return {
+            (bucket, account): list(turnover)
+            for bucket, accounts in self._buckets.items()
+            for account, turnover in accounts.items()
+        }
 
     @property
     def stream_versions(self) -> tuple[int, int]:

@@ -9,6 +9,8 @@ from gateway.usage.states import UsageState, with_names, with_usage
 Event = dict[str, Any]
 
 DONE = "[DONE]"
+CHOICES_MAX = 128
+"""As many alternatives as OpenAI gives."""
 
 
 def fold_done(state: UsageState) -> UsageState:
@@ -26,11 +28,10 @@ def fold_chat(state: UsageState, event: Event) -> UsageState:
     state = with_names(state, event.get("model"), event.get("service_tier"))
     state = _with_choices(state, choices, "finish_reason")
     block = chat_block(event)
-    if block is None:
-        return state
-    state = with_usage(state, block)
-    # A chunk made for the usage alone is the last; a running total is final only once all choices ended.
-    return replace(state, ended=True, is_final=True) if not choices else replace(state, is_final=state.ended)
+    if block is not None and not choices:
+        # A chunk made for the usage alone is the last; a running total is final only once all choices ended.
+        state = replace(state, ended=True)
+    return with_usage(state, block, is_final=state.ended)
 
 
 def fold_gemini(state: UsageState, event: Event) -> UsageState:
@@ -42,8 +43,7 @@ def fold_gemini(state: UsageState, event: Event) -> UsageState:
     feedback = event.get("promptFeedback")
     if isinstance(feedback, dict) and feedback.get("blockReason"):
         state = replace(state, ended=True)
-    block = event.get("usageMetadata")
-    return state if block is None else replace(with_usage(state, block), is_final=state.ended)
+    return with_usage(state, event.get("usageMetadata"), is_final=state.ended)
 
 
 def chat_block(event: Event) -> object:
@@ -64,17 +64,17 @@ def chat_block(event: Event) -> object:
 def _with_choices(state: UsageState, choices: object, reason: str) -> UsageState:
     if not isinstance(choices, list):
         return state
-    still_open, ended, is_final = state.open_choices, state.ended, state.is_final
+    still_open, closed, is_final = state.open_choices, state.closed_choices, state.is_final
     for choice in choices:
         if not isinstance(choice, dict):
             continue
         index = choice.get("index")
-        number = index if isinstance(index, int) else 0
+        number = index if isinstance(index, int) and 0 <= index < CHOICES_MAX else 0
         if choice.get(reason):
-            still_open, ended = still_open - {number}, True
-        elif not ended and number not in still_open:
+            still_open, closed = still_open - {number}, closed | {number}
+        elif number not in still_open and number not in closed:
             still_open, is_final = still_open | {number}, False
-    ended = ended and not still_open
-    if still_open == state.open_choices and ended == state.ended:
+    if still_open == state.open_choices and closed == state.closed_choices:
         return state
-    return replace(state, open_choices=still_open, ended=ended, is_final=is_final)
+    ended = bool(closed) and not still_open
+    return replace(state, open_choices=still_open, closed_choices=closed, ended=ended, is_final=is_final)

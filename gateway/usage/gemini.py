@@ -67,9 +67,7 @@ def _output(block: Block, input_total: int | None, total: int | None, reader: Re
     )
 
 
-def _candidates(
-    block: Block, input_total: int | None, thoughts: int, total: int | None, reader: Reader
-) -> int | None:
+def _candidates(block: Block, input_total: int | None, thoughts: int, total: int | None, reader: Reader) -> int | None:
     # Zeros are left out of this format, so an absent count is zero exactly where the total leaves it no room.
     name = "candidatesTokenCount"
     if block.get(name) is None and input_total is not None and total == input_total + thoughts:

@@ -58,9 +58,7 @@ def read_hops(block: Block, reader: Reader, reported_model: object, read_sides: 
             same.append(sides)
         else:
             others.append(ModelUsage(model, usage_of(*sides, {})))
-    return Hops(
-        serving_model=serving, same_model=tuple(same), others=by_model(others), unbilled=by_model(unbilled)
-    )
+    return Hops(serving_model=serving, same_model=tuple(same), others=by_model(others), unbilled=by_model(unbilled))
 
 
 def by_model(entries: list[ModelUsage]) -> tuple[ModelUsage, ...]:

@@ -23,8 +23,8 @@ UsageDialect = Literal[
 class UsageState(msgspec.Struct, frozen=True):
     """A fold over the events of a stream. A whole answer is the state after its only event.
 
-    `block` is the usage so far. `open_choices` are alternatives that began and have not ended; `ended` says that
-    the end of the answer was seen, `is_final` that the usage in `block` was sent at the end or later.
+    `block` is the usage so far. Alternatives of one answer are open, then closed; `ended` says that the end of
+    the answer was seen, `is_final` that the usage in `block` was sent at the end or later.
     """
 
     dialect: UsageDialect
@@ -32,6 +32,7 @@ class UsageState(msgspec.Struct, frozen=True):
     model: object = None
     service_tier: object = None
     open_choices: frozenset[int] = frozenset()
+    closed_choices: frozenset[int] = frozenset()
     ended: bool = False
     is_final: bool = False
     problems: tuple[str, ...] = ()
@@ -44,13 +45,14 @@ def with_problem(state: UsageState, problem: str) -> UsageState:
     return msgspec.structs.replace(state, problems=(*state.problems, problem))
 
 
-def with_usage(state: UsageState, block: object) -> UsageState:
+def with_usage(state: UsageState, block: object, *, is_final: bool) -> UsageState:
     """Return the state with a later usage block laid over what came before; null says nothing."""
     if block is None:
         return state
     if not isinstance(block, dict):
-        return with_problem(state, "bad:usage")
-    return msgspec.structs.replace(state, block=overlay(state.block or {}, block))
+        # What came earlier is then the last that is known, and not the end's.
+        return msgspec.structs.replace(with_problem(state, "bad:usage"), is_final=False)
+    return msgspec.structs.replace(state, block=overlay(state.block or {}, block), is_final=is_final)
 
 
 def with_names(state: UsageState, model: object, service_tier: object) -> UsageState:
