@@ -15,6 +15,9 @@ from ledger.wallet.state import Payment, WalletState, buckets_of, fold_payment, 
 from ledger.workspace.budgets import Budget
 from ledger.workspace.state import WorkspaceState, fold_workspace
 
+NO_CATALOG = Catalog()
+"""What every book but the platform's has: one for all, because a catalog is never changed in place."""
+
 
 class BookState:
     """What is known of one book. Changed in place by `apply`; `position` is that of the last event applied.
@@ -32,7 +35,7 @@ class BookState:
         self.position = 0
         self.recorded_at = 0
         self.workspace = WorkspaceState(workspace_id)
-        self.catalog = Catalog()
+        self.catalog = NO_CATALOG
         self.wallets: dict[str, WalletState] = {}
         self.requests: dict[str, RequestState] = {}
         self.budgets: dict[str, Budget] = {}

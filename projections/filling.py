@@ -5,6 +5,7 @@ One connection reads events, two take rows by COPY: reading, folding and writing
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from types import TracebackType
 from typing import Any
 
 import msgspec
@@ -12,16 +13,18 @@ from psycopg import Connection, Copy
 from psycopg.rows import TupleRow
 
 from ledger.store.queries import load_queries
+from projections.collecting import rare_collections
 from projections.connections import connect_projector, fetch_books
 from projections.copying import HEADER, TRAILER, encode_entries, encode_legs, open_copy
 from projections.following import Advance, Page, PagedEvent, apply_page
-from projections.journal import JournalBook
+from projections.journal import EntryRow, JournalBook, LegRow
 from projections.journal_rows import turnover_rows, wallet_rows
 
 __all__ = ["Filled", "fill", "share_out"]
 
 QUERIES = load_queries("projections.sql", "rebuild.sql")
 EVENTS_PER_FETCH = 2000
+ROWS_PER_WRITE = 2000
 BOOKS_PER_SHARE = 2000
 FILLING_SETTINGS = {"synchronous_commit": "off", "jit": "off", "enable_seqscan": "off", "enable_bitmapscan": "off"}
 TYPES_OF_ACCOUNTS = ("text", "int4", "text", "text", "numeric", "numeric")
@@ -53,7 +56,7 @@ def fill(
 ) -> Filled:
     """Apply all events of some books to a generation that has no keys yet."""
     advances: dict[str, Advance] = {}
-    with ExitStack() as stack:
+    with rare_collections(), ExitStack() as stack:
         reading = stack.enter_context(connect_projector(url, "rebuild", FILLING_SETTINGS))
         sink = stack.enter_context(Sink(url, generation))
         book = JournalBook("", generation)
@@ -84,6 +87,8 @@ class Sink:
         self._url = url
         self._generation = generation
         self._stack = ExitStack()
+        self._entry_rows: list[EntryRow] = []
+        self._leg_rows: list[LegRow] = []
         self._accounts: list[tuple[Any, ...]] = []
         self._wallets: list[tuple[Any, ...]] = []
 
@@ -99,26 +104,36 @@ class Sink:
         return self._stack.enter_context(open_copy(connection, query, f"{part}_{self._generation}"))
 
     def take(self, book: JournalBook) -> None:
-        """Send the entries and legs that a book has gathered."""
-        self._entries.write(encode_entries(book.entries))
-        self._legs.write(encode_legs(book.legs))
+        """Take the entries and legs that a book has gathered, and send them when there are many."""
+        self._entry_rows += book.entries
+        self._leg_rows += book.legs
         book.entries.clear()
         book.legs.clear()
+        if len(self._leg_rows) >= ROWS_PER_WRITE:
+            self._flush()
 
     def end(self, book: JournalBook) -> None:
         """Keep the accounts and wallets of a book that is complete."""
         self._accounts += turnover_rows(book)
         self._wallets += wallet_rows(book)
 
-    def __exit__(self, kind: type[BaseException] | None, *rest: Any) -> None:
+    def _flush(self, end: bytes = b"") -> None:
+        self._entries.write(encode_entries(self._entry_rows) + end)
+        self._legs.write(encode_legs(self._leg_rows) + end)
+        self._entry_rows.clear()
+        self._leg_rows.clear()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            # Each COPY is told, and takes back what it was sent.
+            self._stack.__exit__(kind, error, traceback)
+            return
         with self._stack:
-            if kind is None:
-                self._entries.write(TRAILER)
-                self._legs.write(TRAILER)
-                self._send(self._open("copy_accounts", "account"), TYPES_OF_ACCOUNTS, self._accounts)
-                self._send(self._open("copy_wallets", "wallet"), TYPES_OF_WALLETS, self._wallets)
-            else:
-                self._stack.__exit__(kind, *rest)
+            self._flush(TRAILER)
+            self._send(self._open("copy_accounts", "account"), TYPES_OF_ACCOUNTS, self._accounts)
+            self._send(self._open("copy_wallets", "wallet"), TYPES_OF_WALLETS, self._wallets)
 
     def _send(self, copy: Copy, types: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
         copy.set_types(types)

@@ -18,6 +18,7 @@ from ledger.request.state import RequestState
 from ledger.store.queries import load_queries
 from ledger.wallet.state import WalletState
 from ledger.workspace.budgets import Budget
+from projections.collecting import rare_collections
 from projections.comparing import LiveBook, LiveHold, compare
 from projections.connections import connect_projector, fetch_books, run
 from projections.replaying import BookReplay, Difference, ReplayedEvent
@@ -88,7 +89,7 @@ def replay(
         raise ValueError("a position is one book's: name the workspace")
     until = None if at_time is None else to_microseconds(at_time)
     reports = []
-    with closing(connect_projector(url, "replay", REPLAY_SETTINGS)) as connection:
+    with rare_collections(), closing(connect_projector(url, "replay", REPLAY_SETTINGS)) as connection:
         sizes = [(row[0], row[1]) for row in run(connection, QUERIES["read_sizes"])]
         if workspace is not None:
             sizes = [size for size in sizes if size[0] == workspace]

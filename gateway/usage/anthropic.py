@@ -12,6 +12,7 @@ def read_anthropic(block: Block, reader: Reader, reported_model: object = None) 
     """Read the block of `/messages`, with the hops that its top level leaves out."""
     input_side, output_side = read_sides(block, reader)
     hops = read_hops(block, reader, reported_model, read_sides)
+    _check_messages(input_side, output_side, hops, reader)
     input_side, output_side = _with_same_model(input_side, output_side, hops)
     words = {name: reader.word(block.get(name), name) for name in MODIFIERS}
     # Fetches are counted beside the searches but cost nothing beyond their tokens.
@@ -60,6 +61,14 @@ def _input(block: Block, reader: Reader) -> Side | None:
 
 def _is_bad(block: Block, name: str, count: int | None) -> bool:
     return count is None and block.get(name) is not None
+
+
+def _check_messages(input_side: Side | None, output: Side | None, hops: Hops, reader: Reader) -> None:
+    # Accounts differ on whether the top level sums the serving model's messages; if it doesn't, say so.
+    if hops.message_tokens is None or input_side is None or output is None:
+        return
+    if hops.message_tokens != (input_side.tokens, output.tokens):
+        reader.doubt("iterations!=usage")
 
 
 def _with_same_model(input_side: Side | None, output: Side | None, hops: Hops) -> tuple[Side | None, Side | None]:

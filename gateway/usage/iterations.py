@@ -13,8 +13,8 @@ from gateway.usage.reading import Block, Reader
 from gateway.usage.reported import ModelUsage, Side, add_parts, usage_of
 from ledger.pricing.usage import Usage
 
-MESSAGES = frozenset({"message", "fallback_message"})
-APART = frozenset({"compaction", "advisor_message"})
+MESSAGES = ("message", "fallback_message")
+APART = ("compaction", "advisor_message")
 HOPS_MAX = 256
 
 Sides = Callable[[Block, Reader], tuple[Side | None, Side | None]]
@@ -27,38 +27,48 @@ class Hops(msgspec.Struct, frozen=True, kw_only=True):
     same_model: tuple[tuple[Side, Side], ...] = ()
     others: tuple[ModelUsage, ...] = ()
     unbilled: tuple[ModelUsage, ...] = ()
+    message_tokens: tuple[int, int] | None = None
+    """Input and output of the serving model's messages together: what the top level should say."""
 
 
 def read_hops(block: Block, reader: Reader, reported_model: object, read_sides: Sides) -> Hops:
     """Read the iterations, if there are any."""
     entries = reader.blocks(block, "iterations")
     if len(entries) > HOPS_MAX:
-        reader.note("bad:iterations")
-        reader.unsure = True
+        reader.doubt("bad:iterations")
         return Hops()
     serving = _serving_model(entries, reader, reported_model)
+    messages: list[tuple[Side, Side]] = []
     same: list[tuple[Side, Side]] = []
     others: list[ModelUsage] = []
     unbilled: list[ModelUsage] = []
     for entry in entries:
-        kind = entry.get("type")
-        model = _model(entry, reader, serving)
-        if kind not in MESSAGES | APART:
-            reader.note("bad:iteration_type")
-            reader.unsure = True
-        # The serving model's own messages are what the top level says; entries of unknown kinds are taken so.
-        if model == serving and kind not in APART:
-            continue
-        sides = _believed(entry, reader, read_sides)
+        kind, model, sides = entry.get("type"), _model(entry, reader, serving), _believed(entry, reader, read_sides)
+        if kind not in MESSAGES + APART:
+            reader.doubt("bad:iteration_type")
         if sides is None:
             continue
-        if kind in MESSAGES and sides[1].tokens == 0:
-            unbilled.append(ModelUsage(model, usage_of(*sides, {})))
-        elif model == serving:
+        hop = ModelUsage(model, usage_of(*sides, {}))
+        # An entry of an unknown kind is taken for a message: by the serving model, the top level has it.
+        if kind not in APART and model == serving:
+            messages.append(sides)
+        elif kind in MESSAGES and hop.usage.output_tokens == 0:
+            unbilled.append(hop)
+        elif kind == "compaction" and model == serving:
             same.append(sides)
         else:
-            others.append(ModelUsage(model, usage_of(*sides, {})))
-    return Hops(serving_model=serving, same_model=tuple(same), others=by_model(others), unbilled=by_model(unbilled))
+            others.append(hop)
+    return Hops(
+        serving_model=serving,
+        same_model=tuple(same),
+        others=by_model(others),
+        unbilled=by_model(unbilled),
+        message_tokens=_sums(messages) if messages else None,
+    )
+
+
+def _sums(calls: list[tuple[Side, Side]]) -> tuple[int, int]:
+    return sum(sides[0].tokens for sides in calls), sum(sides[1].tokens for sides in calls)
 
 
 def by_model(entries: list[ModelUsage]) -> tuple[ModelUsage, ...]:
@@ -99,7 +109,6 @@ def _model(entry: Block, reader: Reader, serving: str | None) -> str | None:
 def _believed(entry: Block, reader: Reader, read_sides: Sides) -> tuple[Side, Side] | None:
     input_side, output_side = read_sides(entry, reader)
     if input_side is None or output_side is None:
-        reader.note("bad:iterations")
-        reader.unsure = True
+        reader.doubt("bad:iterations")
         return None
     return input_side, output_side

@@ -8,7 +8,7 @@ from gateway.usage.states import UsageState, with_names, with_usage
 
 Event = dict[str, Any]
 
-RESPONSE_ENDS = frozenset({"response.completed", "response.incomplete", "response.failed"})
+RESPONSE_ENDS = ("response.completed", "response.incomplete", "response.failed")
 """A response that failed was burned all the same, and says so."""
 
 

@@ -29,6 +29,11 @@ class Reader:
         if problem not in self.problems:
             self.problems.append(problem)
 
+    def doubt(self, problem: str) -> None:
+        """Name a problem after which the report is partial at best."""
+        self.note(problem)
+        self.unsure = True
+
     def count(self, block: Block, name: str, *, is_check: bool = False) -> int | None:
         """Return a count, or None where it is absent or no count; the latter is named.
 
@@ -59,8 +64,7 @@ class Reader:
         if value is None:
             return {}
         if not isinstance(value, dict):
-            self.note(f"bad:{name}")
-            self.unsure = True
+            self.doubt(f"bad:{name}")
             return {}
         return value
 
@@ -70,8 +74,7 @@ class Reader:
         if value is None:
             return []
         if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
-            self.note(f"bad:{name}")
-            self.unsure = True
+            self.doubt(f"bad:{name}")
             return []
         return value
 

@@ -80,6 +80,9 @@ def result(state: UsageState) -> ReportedUsage:
         reader.note("cut:stream")
         # Before its end an output of zero only says that nothing was counted yet.
         counts = replace(counts, output=None if counts.output == Side(0, {}) else counts.output)
+    if counts.input is None and counts.output == Side(0, {}):
+        # A report of zeros only reports nothing.
+        counts = replace(counts, output=None)
     return _report(state, counts, reader, is_cut=is_cut)
 
 

@@ -32,7 +32,7 @@ SECURITY_HEADERS: Headers = (
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),
 )
-PROCESS_MARK = secrets.token_hex(8)
+PROCESS_MARK = secrets.token_hex(7)
 """Begins every request id that this process makes. A number follows: asking the system for chance each time lets
 go of the interpreter, and costs a tenth of a post's time when other threads are busy."""
 

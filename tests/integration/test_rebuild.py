@@ -9,6 +9,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from ledger.service import Ledger
+from projections import filling
 from projections import rebuild as rebuilding
 from projections.followers import Follower
 from projections.journal import JournalBook
@@ -162,6 +163,29 @@ def test_a_failed_rebuild_leaves_everything_as_it_was(
     assert generations(ledger.url) == [(1, "active")]
     assert journal_of(ledger.url) == followed
     assert rebuild(ledger.url).generation == 2
+    assert journal_of(ledger.url) == followed
+
+
+def test_a_defect_in_the_middle_of_a_copy_is_reported_as_what_it_is(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What goes wrong while rows are being sent ends the rebuild by its own name, and nothing stays."""
+    set_up(ledger)
+    tell(ledger)
+    follow(ledger.url)
+    followed = journal_of(ledger.url)
+
+    def fail(book: JournalBook, position: int, *rest: Any) -> None:
+        if position > 20:
+            raise RuntimeError("in the middle")
+        apply(book, position, *rest)
+
+    apply = JournalBook.apply
+    monkeypatch.setattr(filling, "ROWS_PER_WRITE", 1)
+    monkeypatch.setattr(JournalBook, "apply", fail)
+    with pytest.raises(RuntimeError, match="in the middle"):
+        rebuild(ledger.url)
+    assert generations(ledger.url) == [(1, "active")]
     assert journal_of(ledger.url) == followed
 
 
