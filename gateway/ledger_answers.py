@@ -11,7 +11,7 @@ from gateway.ledger_errors import AnswerUnreadable
 from ledger.api.answers import CommandAnswer
 from ledger.catalog import events
 from ledger.catalog.state import Catalog
-from ledger.core.amounts import StatedAmount, Unit
+from ledger.core.amounts import Unit
 from ledger.events import Event
 from ledger.pricing.rate_cards import RateCard
 
@@ -28,26 +28,6 @@ class Decoder:
             return self._decode(body)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise AnswerUnreadable(f"the answer can't be read: {error}") from None
-
-
-class Balance(msgspec.Struct, frozen=True):
-    """One wallet: available = posted − held + credit limit, all in the bucket's own unit."""
-
-    bucket: str
-    posted: StatedAmount
-    held: StatedAmount
-    available: StatedAmount
-    credit_limit: StatedAmount
-    frozen: bool
-    position: int
-
-
-class Balances(msgspec.Struct, frozen=True):
-    """A workspace's wallets at one position of its book. Buckets are never added to each other."""
-
-    workspace_id: str
-    position: int
-    wallets: list[Balance]
 
 
 class CatalogAnswer(msgspec.Struct, frozen=True):

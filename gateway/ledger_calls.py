@@ -6,11 +6,11 @@ from urllib.parse import quote
 
 import msgspec
 
-from gateway.ledger_answers import Balance, Balances, CatalogAnswer, Decoder, catalog_of
+from gateway.ledger_answers import CatalogAnswer, Decoder, catalog_of
 from gateway.ledger_errors import AnswerUnreadable, RefusedByLedger
 from gateway.ledger_exchange import Call, Patience, Retrying, Step, Timing, exchange, is_passing, refused_by
-from gateway.ledger_journal import Listing, Page, TrialBalance, decode_trial_balance
-from ledger.api.answers import CommandAnswer, KeyAnswer
+from gateway.ledger_journal import Listing, Page, decode_trial_balance
+from ledger.api.answers import Balance, Balances, CommandAnswer, KeyAnswer
 from ledger.api.command_table import BASE_PATH, COMMAND_ROUTES, COMMANDS_MAX, COMMANDS_PATH
 from ledger.api.refusal_table import RETRY_AFTER_SECONDS, HttpRefusal
 from ledger.catalog.state import Catalog
@@ -18,6 +18,7 @@ from ledger.core.commands import Command
 from ledger.core.identifiers import IDENTIFIER_PATTERN
 from ledger.core.refusals import Refusal
 from ledger.workspace.commands import IssueApiKey
+from projections.api.answers import TrialBalance
 
 BATCH_BYTES_MAX = 900_000
 """Below the 1 MB that the ledger takes in one body."""

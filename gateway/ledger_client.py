@@ -16,25 +16,22 @@ from typing import Self, TypeVar
 
 import httpx
 
-from gateway.ledger_answers import Balance, Balances, event_of
+from gateway.ledger_answers import event_of
 from gateway.ledger_calls import Calls, PostOutcome, Steps
 from gateway.ledger_errors import AnswerUnreadable, LedgerError, LedgerUnavailable, RefusedByLedger
 from gateway.ledger_exchange import Lost, Pause, Reply, Retrying, Send, Timing
 from gateway.ledger_http import DICE, RETRYING, client_settings, lost, reply_of, request_settings
 from gateway.ledger_journal import (
-    BookEvent,
-    JournalEntry,
     Listing,
-    StatementLine,
-    TrialBalance,
     entries_listing,
     events_listing,
     statement_listing,
 )
-from ledger.api.answers import CommandAnswer, KeyAnswer
+from ledger.api.answers import Balance, Balances, CommandAnswer, KeyAnswer
 from ledger.catalog.state import Catalog
 from ledger.core.commands import Command
 from ledger.workspace.commands import IssueApiKey
+from projections.api.answers import BookEvent, JournalEntry, StatementLine, TrialBalance
 
 __all__ = [
     "AnswerUnreadable",

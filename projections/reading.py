@@ -8,14 +8,12 @@ from time import monotonic
 from typing import Any
 
 import msgspec
-import psycopg
 from psycopg.rows import TupleRow
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from ledger.core.amounts import Unit
-from ledger.core.refusals import Refusal, Refused
 from ledger.events import Recorded
 from ledger.store.queries import load_queries
+from ledger.store.reader_pool import ReaderPool
 from projections.connections import PROJECTOR_ROLE
 
 __all__ = [
@@ -23,7 +21,6 @@ __all__ = [
 ]  # fmt: skip
 
 QUERIES = load_queries("projections.sql", "reading.sql")
-POOL_TIMEOUT_SECONDS = 2.0
 WAIT_SECONDS_MAX = 5.0
 POLL_SECONDS = (0.005, 0.1)
 """The first and the longest pause between two looks at a position."""
@@ -106,39 +103,16 @@ class JournalReader:
     """Reads over a small pool. Every method raises Refused(UNAVAILABLE) when the database is away."""
 
     def __init__(self, url: str) -> None:
-        self._pool = AsyncConnectionPool(
-            url,
-            min_size=1,
-            max_size=8,
-            open=False,
-            timeout=POOL_TIMEOUT_SECONDS,
-            reconnect_timeout=5.0,
-            kwargs={
-                "autocommit": True,
-                "application_name": "route-ledger journal reader",
-                "connect_timeout": 5,
-                "options": f"-c role={PROJECTOR_ROLE} -c default_transaction_read_only=on -c statement_timeout=30s",
-            },
-            check=AsyncConnectionPool.check_connection,
-        )
-        self._opened = False
+        options = f"-c role={PROJECTOR_ROLE} -c default_transaction_read_only=on -c statement_timeout=30s"
+        self._pool = ReaderPool(url, QUERIES, "journal reader", options)
 
     async def close(self) -> None:
-        """Close the pool, if it was ever used."""
-        if self._opened:
-            await self._pool.close()
+        """Close the connections, if there were any."""
+        await self._pool.close()
 
     async def fetch(self, query: str, /, **parameters: Any) -> list[TupleRow]:
         """Return the rows of a named query."""
-        try:
-            if not self._opened:
-                self._opened = True
-                await self._pool.open()
-            async with self._pool.connection() as connection:
-                cursor = await connection.execute(QUERIES[query], parameters)
-                return await cursor.fetchall()
-        except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
-            raise Refused(Refusal.UNAVAILABLE, "the database does not answer") from error
+        return await self._pool.fetch(query, **parameters)
 
     async def accounts(self, workspace_id: str) -> AccountRows | None:
         """Return a book's accounts, or None for a book that was not followed yet."""

@@ -32,11 +32,11 @@ QUERIES = load_queries("projections.sql", "rebuild.sql")
 PARTS = ("leg", "entry", "account", "wallet")
 EVENTS_PER_CATCH_UP = 4000
 CATCH_UP_ROUNDS = 50
-SMALL_REBUILD_EVENTS = 100_000
+SMALL_REBUILD_EVENTS = 500_000
 """Below this, starting a second process costs more than it gives."""
 
-SHARES_PER_PROCESS = 8
-"""Many, so that all processes end at about the same time."""
+SHARES_PER_PROCESS = 4
+"""Several, so that all processes end at about the same time; each costs four connections."""
 
 SWAP_TRIES = 20
 DROP_TRIES = 100
@@ -128,7 +128,7 @@ def fill_all(
 
     if total < SMALL_REBUILD_EVENTS:
         processes = 1
-    shares = share_out(books, total // (processes * SHARES_PER_PROCESS) + 1)
+    shares = share_out(books, total if processes == 1 else total // (processes * SHARES_PER_PROCESS) + 1)
     if processes == 1 or len(shares) == 1:
         return [fill(url, generation, share, report) for share in shares]
     # Spawned, not forked: a fork would take the parent's connections and threads with it.

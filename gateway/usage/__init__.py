@@ -1,6 +1,6 @@
 """What an upstream says it burned: pure functions from decoded JSON of any dialect to a typed report.
 
-`dialects.read_body` reads a whole answer; `streams.begin`, `fold` and `result` read a stream event by event;
+`streams.read_body` reads a whole answer; `begin`, `fold` and `result` there read a stream event by event;
 `filling.fill_in` turns a report with gaps into what can be settled. Nothing here does I/O or knows a price.
 
 The rules, all of them learnt from somebody's wrong bill:

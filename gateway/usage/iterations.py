@@ -6,6 +6,7 @@ account; it is kept as `unbilled`, so that it can be).
 """
 
 from collections.abc import Callable
+from typing import Literal
 
 import msgspec
 
@@ -17,7 +18,18 @@ MESSAGES = ("message", "fallback_message")
 APART = ("compaction", "advisor_message")
 HOPS_MAX = 256
 
+Place = Literal["message", "same_model", "other", "unbilled"]
+
 Sides = Callable[[Block, Reader], tuple[Side | None, Side | None]]
+
+
+class Hop(msgspec.Struct, frozen=True):
+    """One call behind the answer. Its place says what the top level has to do with it."""
+
+    place: Place
+    model: str | None
+    input: Side
+    output: Side
 
 
 class Hops(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,52 +50,56 @@ def read_hops(block: Block, reader: Reader, reported_model: object, read_sides: 
         reader.doubt("bad:iterations")
         return Hops()
     serving = _serving_model(entries, reader, reported_model)
-    messages: list[tuple[Side, Side]] = []
-    same: list[tuple[Side, Side]] = []
-    others: list[ModelUsage] = []
-    unbilled: list[ModelUsage] = []
-    for entry in entries:
-        kind, model, sides = entry.get("type"), _model(entry, reader, serving), _believed(entry, reader, read_sides)
-        if kind not in MESSAGES + APART:
-            reader.doubt("bad:iteration_type")
-        if sides is None:
-            continue
-        hop = ModelUsage(model, usage_of(*sides, {}))
-        # An entry of an unknown kind is taken for a message: by the serving model, the top level has it.
-        if kind not in APART and model == serving:
-            messages.append(sides)
-        elif kind in MESSAGES and hop.usage.output_tokens == 0:
-            unbilled.append(hop)
-        elif kind == "compaction" and model == serving:
-            same.append(sides)
-        else:
-            others.append(hop)
+    hops = [hop for entry in entries if (hop := _hop(entry, reader, serving, read_sides)) is not None]
+    messages = [hop for hop in hops if hop.place == "message"]
     return Hops(
         serving_model=serving,
-        same_model=tuple(same),
-        others=by_model(others),
-        unbilled=by_model(unbilled),
+        same_model=tuple((hop.input, hop.output) for hop in hops if hop.place == "same_model"),
+        others=by_model(hops, "other"),
+        unbilled=by_model(hops, "unbilled"),
         message_tokens=_sums(messages) if messages else None,
     )
 
 
-def _sums(calls: list[tuple[Side, Side]]) -> tuple[int, int]:
-    return sum(sides[0].tokens for sides in calls), sum(sides[1].tokens for sides in calls)
-
-
-def by_model(entries: list[ModelUsage]) -> tuple[ModelUsage, ...]:
-    """Return one entry per model, in the order in which they came."""
+def by_model(hops: list[Hop], place: Place) -> tuple[ModelUsage, ...]:
+    """Return the usage of each model's hops in one place, in the order in which the models came."""
     merged: dict[str | None, Usage] = {}
-    for entry in entries:
-        usage, before = entry.usage, merged.get(entry.model)
+    for hop in hops:
+        if hop.place != place:
+            continue
+        usage, before = usage_of(hop.input, hop.output, {}), merged.get(hop.model)
         if before is not None:
             usage = Usage(
                 before.input_tokens + usage.input_tokens,
                 before.output_tokens + usage.output_tokens,
                 add_parts(before.parts, usage.parts),
             )
-        merged[entry.model] = usage
+        merged[hop.model] = usage
     return tuple(ModelUsage(model, usage) for model, usage in merged.items())
+
+
+def _hop(entry: Block, reader: Reader, serving: str | None, read_sides: Sides) -> Hop | None:
+    kind, model = entry.get("type"), _model(entry, reader, serving)
+    if kind not in MESSAGES + APART:
+        reader.doubt("bad:iteration_type")
+    input_side, output = read_sides(entry, reader)
+    if input_side is None or output is None:
+        reader.doubt("bad:iterations")
+        return None
+    return Hop(_place(kind, output.tokens, is_serving=model == serving), model, input_side, output)
+
+
+def _place(kind: object, output_tokens: int, *, is_serving: bool) -> Place:
+    # An entry of an unknown kind is taken for a message: by the serving model, the top level has it.
+    if kind not in APART and is_serving:
+        return "message"
+    if kind in MESSAGES and output_tokens == 0:
+        return "unbilled"
+    return "same_model" if kind == "compaction" and is_serving else "other"
+
+
+def _sums(hops: list[Hop]) -> tuple[int, int]:
+    return sum(hop.input.tokens for hop in hops), sum(hop.output.tokens for hop in hops)
 
 
 def _serving_model(entries: list[Block], reader: Reader, reported_model: object) -> str | None:
@@ -104,11 +120,3 @@ def _model(entry: Block, reader: Reader, serving: str | None) -> str | None:
         reader.note("absent:iteration_model")
         return None
     return serving
-
-
-def _believed(entry: Block, reader: Reader, read_sides: Sides) -> tuple[Side, Side] | None:
-    input_side, output_side = read_sides(entry, reader)
-    if input_side is None or output_side is None:
-        reader.doubt("bad:iterations")
-        return None
-    return input_side, output_side

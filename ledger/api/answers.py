@@ -14,6 +14,26 @@ from ledger.core.amounts import StatedAmount, Unit, state_amount
 from ledger.events import EVENT_TYPES, Recorded
 
 
+class Balance(msgspec.Struct, frozen=True):
+    """One wallet: available = posted − held + credit limit, all in the bucket's own unit."""
+
+    bucket: str
+    posted: StatedAmount
+    held: StatedAmount
+    available: StatedAmount
+    credit_limit: StatedAmount
+    frozen: bool
+    position: int
+
+
+class Balances(msgspec.Struct, frozen=True):
+    """A workspace's wallets at one position of its book. Buckets are never added to each other."""
+
+    workspace_id: str
+    position: int
+    wallets: list[Balance]
+
+
 class CommandAnswer(msgspec.Struct, frozen=True):
     """One recorded event. `repeated` when the same command was recorded before: it counts once."""
 

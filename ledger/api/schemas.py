@@ -8,14 +8,14 @@ from typing import Any
 
 import msgspec
 
-from ledger.api.answers import CommandAnswer, KeyAnswer
+from ledger.api.answers import Balance, Balances, CommandAnswer, KeyAnswer
 from ledger.api.batches import BatchAnswer
 from ledger.api.command_table import COMMAND_ROUTES, CommandRoute
 from ledger.api.naming import DisplayNameBody
 from ledger.api.posting import END_USER_LENGTH_MAX
 from ledger.api.problem_pages import ProblemPage
 from ledger.api.problems import Problem
-from ledger.api.views import Balance, Balances, WorkspaceView
+from ledger.api.views import WorkspaceView
 from ledger.checks import LABELS, PATTERNS, REASON_REQUIRED, TEXTS
 from ledger.core import identifiers as ids
 from ledger.core.amounts import UNIT_PATTERN, VALUE_JSON_PATTERN

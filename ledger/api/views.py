@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from ledger.api.answers import Balance, Balances
 from ledger.catalog.state import Catalog
 from ledger.core.amounts import StatedAmount, Unit, state_amount
 from ledger.core.refusals import Refusal, Refused
@@ -15,26 +16,6 @@ from ledger.workspace.state import WorkspaceState
 
 OWN_PRICES = frozenset({"source", "source_unit", "units_per_source_unit", "factor", "snapshot_digest"})
 """What a rate card says of where its prices come from: with it a customer could tell cost and margin."""
-
-
-class Balance(msgspec.Struct, frozen=True):
-    """One wallet: available = posted − held + credit limit, all in the bucket's own unit."""
-
-    bucket: str
-    posted: StatedAmount
-    held: StatedAmount
-    available: StatedAmount
-    credit_limit: StatedAmount
-    frozen: bool
-    position: int
-
-
-class Balances(msgspec.Struct, frozen=True):
-    """A workspace's wallets at one position of its book. Buckets are never added to each other."""
-
-    workspace_id: str
-    position: int
-    wallets: list[Balance]
 
 
 class SpendLimitView(msgspec.Struct, frozen=True):

@@ -9,9 +9,7 @@ from time import monotonic
 from typing import Any
 
 import msgspec
-import psycopg
 from psycopg.rows import TupleRow
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from ledger.catalog.state import Catalog, fold_catalog
 from ledger.core.identifiers import PLATFORM
@@ -19,6 +17,7 @@ from ledger.core.refusals import Refusal, Refused
 from ledger.events import CATALOG_STREAM, WORKSPACE_STREAM, decode_fact
 from ledger.store.connection import WRITER_ROLE
 from ledger.store.queries import load_queries
+from ledger.store.reader_pool import POOL_TIMEOUT_SECONDS, ReaderPool
 from ledger.wallet.state import WalletState
 from ledger.workspace.state import ApiKey, WorkspaceState, fold_workspace
 
@@ -28,7 +27,6 @@ FRESH_SECONDS = 1.0
 NEW_KEY_SECONDS = 0.05
 """A key that is not known may have been issued elsewhere a moment ago: it is looked up again after this."""
 
-POOL_TIMEOUT_SECONDS = 2.0
 REMEMBERED_MAX = 20_000
 
 
@@ -39,39 +37,15 @@ class LiveReader:
         self.catalog = Catalog()
         self._workspaces: dict[str, tuple[float, WorkspaceState]] = {}
         self._asked_at = 0.0
-        self._pool = AsyncConnectionPool(
-            url,
-            min_size=1,
-            max_size=8,
-            open=False,
-            timeout=POOL_TIMEOUT_SECONDS,
-            reconnect_timeout=5.0,
-            kwargs={
-                "autocommit": True,
-                "application_name": "route-ledger reader",
-                "connect_timeout": 5,
-                "options": f"-c role={WRITER_ROLE} -c statement_timeout=10s",
-            },
-            check=AsyncConnectionPool.check_connection,
-        )
-        self._opened = False
+        self._pool = ReaderPool(url, QUERIES, "reader", f"-c role={WRITER_ROLE} -c statement_timeout=10s")
 
     async def close(self) -> None:
-        """Close the pool, if it was ever used."""
-        if self._opened:
-            await self._pool.close()
+        """Close the connections, if there were any."""
+        await self._pool.close()
 
     async def fetch(self, query: str, /, **parameters: Any) -> list[TupleRow]:
         """Return the rows of a named query."""
-        try:
-            if not self._opened:
-                self._opened = True
-                await self._pool.open()
-            async with self._pool.connection() as connection:
-                cursor = await connection.execute(QUERIES[query], parameters)
-                return await cursor.fetchall() if cursor.description else []
-        except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
-            raise Refused(Refusal.UNAVAILABLE, "the database does not answer") from error
+        return await self._pool.fetch(query, **parameters)
 
     async def read_workspace(self, workspace_id: str, seconds_old_max: float = FRESH_SECONDS) -> WorkspaceState | None:
         """Return a workspace as it was at most so many seconds ago, or None when there is none."""

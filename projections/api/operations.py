@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from ledger.api.operations import ALWAYS, Operation, content, path_parameters, problems, ref
+from projections.api.answers import TrialBalance
 from projections.api.app import AT_LEAST
 from projections.api.parameters import LIMIT_DEFAULT, LIMIT_MAX
 from projections.api.views import (
@@ -13,16 +14,15 @@ from projections.api.views import (
     EventsPage,
     ProjectionsView,
     StatementPage,
-    TrialBalanceView,
 )
 
 __all__ = ["journal_operations", "journal_schemas"]
 
 ANSWERS: dict[str, tuple[str, type[msgspec.Struct], tuple[str, ...]]] = {
-    "read_platform_trial_balance": ("The trial balance over all books, per bucket", TrialBalanceView, ()),
+    "read_platform_trial_balance": ("The trial balance over all books, per bucket", TrialBalance, ()),
     "read_projections": ("How far the read models are behind the books", ProjectionsView, ()),
     "read_accounts": ("A workspace's accounts", AccountsView, ("workspace_id",)),
-    "read_trial_balance": ("A workspace's trial balance, per bucket", TrialBalanceView, ("workspace_id",)),
+    "read_trial_balance": ("A workspace's trial balance, per bucket", TrialBalance, ("workspace_id",)),
     "read_entries": ("A workspace's entries with their legs", EntriesPage, ("workspace_id",)),
     "read_events": ("A workspace's events as they were recorded", EventsPage, ("workspace_id",)),
     "read_statement": ("A wallet's statement", StatementPage, ("workspace_id", "bucket")),

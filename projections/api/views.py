@@ -10,6 +10,15 @@ from ledger.api.answers import instant
 from ledger.core.accounts import AccountType, Side, kind_of
 from ledger.core.amounts import StatedAmount, Unit, state_amount
 from ledger.events import Recorded
+from projections.api.answers import (
+    BookEvent,
+    EntryLeg,
+    JournalEntry,
+    StatementLine,
+    TrialBalance,
+    TrialBalanceOfBucket,
+    TrialLine,
+)
 from projections.reading import AccountRow, EntryWithLegs, Failure, Lag, StatementRow
 
 
@@ -33,87 +42,10 @@ class AccountsView(msgspec.Struct, frozen=True):
     accounts: list[AccountView]
 
 
-class TrialLine(msgspec.Struct, frozen=True):
-    """An account's balance in its column. The other column is zero."""
-
-    account: str
-    type: AccountType
-    debit: StatedAmount
-    credit: StatedAmount
-
-
-class TrialBalanceOfBucket(msgspec.Struct, frozen=True):
-    """One bucket's accounts. Both columns add up to the same: the difference is zero, or the books are wrong."""
-
-    bucket: str
-    lines: list[TrialLine]
-    debit: StatedAmount
-    credit: StatedAmount
-    difference: StatedAmount
-    in_balance: bool
-
-
-class TrialBalanceView(msgspec.Struct, frozen=True):
-    """A trial balance per bucket; buckets are never added to each other. `position` only for one workspace."""
-
-    workspace_id: str | None
-    position: int | None
-    buckets: list[TrialBalanceOfBucket]
-
-
-class LegView(msgspec.Struct, frozen=True):
-    """A movement from the credit account to the debit account."""
-
-    debit_account: str
-    credit_account: str
-    amount: StatedAmount
-
-
-class EntryView(msgspec.Struct, frozen=True):
-    """What one event did in one bucket."""
-
-    bucket: str
-    position: int
-    tag: str
-    request_id: str | None
-    effective_at: str
-    recorded_at: str
-    legs: list[LegView]
-
-
-class EventView(msgspec.Struct, frozen=True):
-    """An event with its envelope; `fact` is the stored text itself, `digest` the chain's up to here, in hex."""
-
-    workspace_id: str
-    position: int
-    stream: str
-    version: int
-    tag: str
-    command_id: str
-    recorded_at: str
-    fact: msgspec.Raw
-    digest: str
-
-
-class StatementLine(msgspec.Struct, frozen=True):
-    """What an entry changed in a wallet, and the balances after it. available = posted − held + credit limit."""
-
-    position: int
-    tag: str
-    request_id: str | None
-    effective_at: str
-    recorded_at: str
-    posted_change: StatedAmount
-    held_change: StatedAmount
-    posted: StatedAmount
-    held: StatedAmount
-    available: StatedAmount
-
-
 class EntriesPage(msgspec.Struct, frozen=True):
     """Some entries in the order of their positions; `next_cursor` leads on while `has_more`."""
 
-    data: list[EntryView]
+    data: list[JournalEntry]
     next_cursor: str | None
     has_more: bool
 
@@ -121,7 +53,7 @@ class EntriesPage(msgspec.Struct, frozen=True):
 class EventsPage(msgspec.Struct, frozen=True):
     """Some events in the order of their positions."""
 
-    data: list[EventView]
+    data: list[BookEvent]
     next_cursor: str | None
     has_more: bool
 
@@ -160,10 +92,10 @@ def account_view(row: AccountRow) -> AccountView:
 
 def trial_balance_view(
     rows: Sequence[AccountRow], workspace_id: str | None = None, position: int | None = None
-) -> TrialBalanceView:
+) -> TrialBalance:
     """Return a trial balance of accounts that are sorted by bucket."""
     buckets = [trial_balance_of_bucket(bucket, list(own)) for bucket, own in groupby(rows, attrgetter("bucket"))]
-    return TrialBalanceView(workspace_id, position, buckets)
+    return TrialBalance(workspace_id, position, buckets)
 
 
 def trial_balance_of_bucket(bucket: str, rows: Sequence[AccountRow]) -> TrialBalanceOfBucket:
@@ -190,22 +122,22 @@ def trial_line(row: AccountRow, unit: Unit) -> TrialLine:
     return TrialLine(row.account, kind_of(row.account).type, debit, credit)
 
 
-def entry_view(entry: EntryWithLegs) -> EntryView:
+def entry_view(entry: EntryWithLegs) -> JournalEntry:
     """Return an entry as it is shown."""
-    return EntryView(
+    return JournalEntry(
         entry.bucket,
         entry.position,
         entry.tag,
         entry.request_id,
         instant(entry.effective_at),
         instant(entry.recorded_at),
-        [LegView(leg.debit_account, leg.credit_account, state_amount(leg.minor, entry.unit)) for leg in entry.legs],
+        [EntryLeg(leg.debit_account, leg.credit_account, state_amount(leg.minor, entry.unit)) for leg in entry.legs],
     )
 
 
-def event_view(recorded: Recorded) -> EventView:
+def event_view(recorded: Recorded) -> BookEvent:
     """Return an event as it is shown."""
-    return EventView(
+    return BookEvent(
         recorded.workspace_id,
         recorded.position,
         recorded.stream,

@@ -251,4 +251,4 @@ def test_every_read_is_described(api: Api) -> None:
     router: Any = create_read_router(api.context, JournalReader(api.ledger.url))
     names = {handler.name for route in router.routes for handler in route.route_handlers}
     assert set(journal_operations()) == names - {None}
-    assert {"StatementPage", "EntryView", "TrialBalanceView"} <= journal_schemas().keys()
+    assert {"StatementPage", "JournalEntry", "TrialBalance"} <= journal_schemas().keys()

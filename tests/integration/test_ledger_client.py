@@ -11,9 +11,7 @@ import pytest
 import uvicorn
 from litestar import Litestar
 
-from gateway import ledger_journal
 from gateway.configuration import apply_configuration, compare_configuration, parse_configuration
-from gateway.ledger_answers import Balance, Balances
 from gateway.ledger_client import (
     AsyncLedgerClient,
     LedgerClient,
@@ -23,7 +21,7 @@ from gateway.ledger_client import (
     event_of,
 )
 from gateway.remote_catalog import RemoteCatalog
-from ledger.api import views
+from ledger.api.answers import Balances
 from ledger.api.app import create_app
 from ledger.api.context import ApiContext
 from ledger.catalog.commands import RecordConfig
@@ -34,7 +32,6 @@ from ledger.core.refusals import Refusal
 from ledger.request.events import RequestRouted, TokensSettled
 from ledger.service import SYSTEM, Ledger
 from ledger.workspace.commands import CreateWorkspace, IssueApiKey, RevokeApiKey, Scope
-from projections.api import views as journal_views
 from projections.api.app import create_read_router
 from projections.followers import Follower
 from projections.reading import JournalReader
@@ -322,22 +319,3 @@ def test_the_journal_is_read_from_an_event_loop(client: LedgerClient, ledger: Le
             return len(entries), len(events), len(lines), len((await reader.trial_balance("acme")).buckets)
 
     assert asyncio.run(read(key)) == (2, last, 1, 2)
-
-
-PAIRS: list[tuple[type[msgspec.Struct], type[msgspec.Struct]]] = [
-    (Balance, views.Balance),
-    (Balances, views.Balances),
-    (ledger_journal.TrialBalance, journal_views.TrialBalanceView),
-    (ledger_journal.TrialBalanceOfBucket, journal_views.TrialBalanceOfBucket),
-    (ledger_journal.TrialLine, journal_views.TrialLine),
-    (ledger_journal.JournalEntry, journal_views.EntryView),
-    (ledger_journal.EntryLeg, journal_views.LegView),
-    (ledger_journal.BookEvent, journal_views.EventView),
-    (ledger_journal.StatementLine, journal_views.StatementLine),
-]
-
-
-@pytest.mark.parametrize(("own", "theirs"), PAIRS, ids=[own.__name__ for own, _ in PAIRS])
-def test_the_client_s_structs_have_the_api_s_fields(own: type[msgspec.Struct], theirs: type[msgspec.Struct]) -> None:
-    """What can't be imported without the server has the same fields on both sides."""
-    assert own.__struct_fields__ == theirs.__struct_fields__

@@ -1,0 +1,53 @@
+"""A small pool of connections for asynchronous reads, opened at the first one."""
+
+from collections.abc import Mapping
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg.rows import TupleRow
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from ledger.core.refusals import Refusal, Refused
+
+POOL_TIMEOUT_SECONDS = 2.0
+CONNECTIONS_MAX = 8
+
+
+class ReaderPool:
+    """Reads named queries as one role. Belongs to the event loop that uses it first."""
+
+    def __init__(self, url: str, queries: Mapping[str, LiteralString], name: str, options: str) -> None:
+        self._queries = queries
+        self._pool = AsyncConnectionPool(
+            url,
+            min_size=1,
+            max_size=CONNECTIONS_MAX,
+            open=False,
+            timeout=POOL_TIMEOUT_SECONDS,
+            reconnect_timeout=5.0,
+            kwargs={
+                "autocommit": True,
+                "application_name": f"route-ledger {name}",
+                "connect_timeout": 5,
+                "options": options,
+            },
+            check=AsyncConnectionPool.check_connection,
+        )
+        self._opened = False
+
+    async def close(self) -> None:
+        """Close the pool, if it was ever used."""
+        if self._opened:
+            await self._pool.close()
+
+    async def fetch(self, query: str, /, **parameters: Any) -> list[TupleRow]:
+        """Return the rows of a named query. Raises Refused(UNAVAILABLE) when the database is away."""
+        try:
+            if not self._opened:
+                self._opened = True
+                await self._pool.open()
+            async with self._pool.connection() as connection:
+                cursor = await connection.execute(self._queries[query], parameters)
+                return await cursor.fetchall() if cursor.description else []
+        except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
+            raise Refused(Refusal.UNAVAILABLE, "the database does not answer") from error
