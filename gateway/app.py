@@ -9,8 +9,10 @@ from msgspec import Struct
 from gateway.companion import Companion, Errand
 from ledger.api.app import create_app
 from ledger.api.context import ApiContext
+from ledger.api.description import PartDescription
 from ledger.service import Ledger
 from projections.api.app import create_read_router
+from projections.api.operations import journal_operations, journal_schemas
 from projections.reading import JournalReader
 
 DRAIN_SECONDS = 10.0
@@ -58,5 +60,6 @@ def create_service_app(service: Service) -> Litestar:
         service.ledger,
         context=service.context,
         parts=[create_read_router(service.context, service.reader)],
+        descriptions=[PartDescription(journal_operations(), journal_schemas())],
         lifespan=[reads],
     )

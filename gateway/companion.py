@@ -84,9 +84,10 @@ class Companion(threading.Thread):
         except (BrokenPipeError, ValueError):
             # It ended at once, or `stop` was quicker.
             log.warning("the companion process could not be told what to do")
-        for line in process.stdout:
-            self.last = msgspec.json.decode(line, type=VerificationResult)
-        process.wait()
+        # Leaving the block closes the pipes and waits for the end.
+        with process:
+            for line in process.stdout:
+                self.last = msgspec.json.decode(line, type=VerificationResult)
 
 
 def keep_company(say: Callable[[bytes], None]) -> None:

@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from litestar import Litestar, Router
+from litestar.datastructures import State
 from litestar.handlers import BaseRouteHandler
 
 from ledger.api.access import create_authorization
@@ -15,7 +16,7 @@ from ledger.api.batches import create_batch_handler
 from ledger.api.command_table import BASE_PATH
 from ledger.api.context import ApiContext
 from ledger.api.decoding import BODY_BYTES_MAX
-from ledger.api.description import create_description_handlers, openapi_config
+from ledger.api.description import PartDescription, create_description_handlers, openapi_config
 from ledger.api.docs_page import create_docs_handlers
 from ledger.api.health import create_health_handlers
 from ledger.api.naming import create_naming_handlers
@@ -49,6 +50,7 @@ def create_app(
     *,
     context: ApiContext | None = None,
     parts: Sequence[Part] = (),
+    descriptions: Sequence[PartDescription] = (),
     lifespan: Sequence[Callable[[Litestar], AbstractAsyncContextManager[None]]] = (),
     metrics_open: bool = True,
 ) -> Litestar:
@@ -70,6 +72,7 @@ def create_app(
         exception_handlers=exception_handlers(context.metrics.refused),
         before_send=[finish_headers],
         lifespan=list(lifespan),
+        state=State({"described_parts": tuple(descriptions)}),
         openapi_config=openapi_config(),
         logging_config=None,
         debug=False,

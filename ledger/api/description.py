@@ -4,8 +4,10 @@ The framework lists the paths, those of other parts too. Bodies are read from ra
 raw bytes, so what they look like is put in by name, from the types that do the reading and the making.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
 from litestar import Litestar, Request
 from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
@@ -17,7 +19,7 @@ from litestar.types import HTTPScope, Receive
 from ledger.api.access import PUBLIC
 from ledger.api.answers import encode
 from ledger.api.command_table import BASE_PATH
-from ledger.api.operations import OPERATIONS, PROBLEM_RESPONSE
+from ledger.api.operations import OPERATIONS, PROBLEM_RESPONSE, Operation
 from ledger.api.responses import ReadyResponse, get_handler
 from ledger.api.schemas import all_schemas
 
@@ -27,6 +29,13 @@ DESCRIPTION = (
     "Posts to the book of record, and reads of its live state. Amounts are decimal text with their unit. "
     "Buckets are never added to each other. Every command is idempotent: repeat it with the same identity."
 )
+
+
+class PartDescription(msgspec.Struct, frozen=True):
+    """What a mounted part's operations take and answer, by the operation's name, and the schemas they refer to."""
+
+    operations: Mapping[str, Operation]
+    schemas: Mapping[str, dict[str, Any]]
 
 
 class DescriptionPlugin(OpenAPIRenderPlugin):
@@ -78,14 +87,19 @@ def description_bytes(app: Litestar) -> bytes:
 def describe(app: Litestar) -> dict[str, Any]:
     """Return the framework's description, with this API's operations completed by their names."""
     document: dict[str, Any] = app.openapi_schema.to_schema()
+    parts: Sequence[PartDescription] = app.state.get("described_parts", ())
+    operations = dict(OPERATIONS)
     components = document.setdefault("components", {})
-    components["schemas"] = {**components.get("schemas", {}), **all_schemas()}
+    schemas = components["schemas"] = {**components.get("schemas", {}), **all_schemas()}
+    for part in parts:
+        operations.update(part.operations)
+        schemas.update(part.schemas)
     components["responses"] = {"Problem": PROBLEM_RESPONSE}
     components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer", "description": "rl_live_…"}}
     document["security"] = [{"key": []}]
     for item in document["paths"].values():
         for operation in item.values():
-            own = OPERATIONS.get(operation.get("operationId", ""))
+            own = operations.get(operation.get("operationId", ""))
             if own is not None:
                 operation.update(own)
     return document
