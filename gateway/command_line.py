@@ -5,14 +5,17 @@ work could not be done, 2 wrong usage.
 """
 
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
+from cyclopts.validators import Number
 
 app = App(
     name="route-ledger",
     help="A ledger that tells which balance each AI request burned, and why.",
+    version=lambda: version("route-ledger"),
     version_flags=["--version"],
 )
 config_app = App(name="config", help="The catalog: buckets, providers, routes, models and prices.")
@@ -21,7 +24,9 @@ app.command(config_app)
 app.command(keys_app)
 
 Data = Annotated[Path, Parameter(help="Directory of the embedded database.", env_var="ROUTE_LEDGER_DATA")]
-Port = Annotated[int, Parameter(help="Port to listen on.", env_var="ROUTE_LEDGER_PORT")]
+Port = Annotated[
+    int, Parameter(help="Port to listen on.", env_var="ROUTE_LEDGER_PORT", validator=Number(gte=1, lte=65_535))
+]
 Host = Annotated[str, Parameter(help="Address to listen on.", env_var="ROUTE_LEDGER_HOST")]
 Json = Annotated[bool, Parameter(name="--json", help="Print JSON for a program.", negative="")]
 DEFAULT_DATA = Path("data/ledger")
@@ -127,6 +132,8 @@ def issue(
         The book it belongs to. Only keys of `platform` may have the scopes admin, fund and post.
     scopes
         Of call, read, post, fund, audit, admin.
+    project
+        The project that a workspace's key is confined to; the whole workspace when absent.
     """
     from gateway.tools.keys import run_issue
 

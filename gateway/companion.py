@@ -6,6 +6,7 @@ says each verification's result as a line of JSON.
 """
 
 import logging
+import os
 import signal
 import subprocess
 import sys
@@ -21,7 +22,8 @@ log = logging.getLogger(__name__)
 
 RESTART_SECONDS = 1.0
 STOP_SECONDS = 10.0
-FOLLOW_SECONDS = 0.03
+POLITENESS = 5
+FOLLOW_SECONDS = 0.1
 """How often a companion looks for news by itself: it gets no hints."""
 
 
@@ -73,8 +75,9 @@ class Companion(threading.Thread):
         with self._lock:
             if self._stopping.is_set():
                 return
+            # -P: a directory named like one of our packages, where the server was started, is not ours.
             process = self._process = subprocess.Popen(
-                [sys.executable, "-m", "gateway.companion"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+                [sys.executable, "-P", "-m", "gateway.companion"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
             )
         if process.stdin is None or process.stdout is None:
             return
@@ -112,5 +115,7 @@ if __name__ == "__main__":
     # Ctrl-C reaches the whole group; the server says when it is time, by closing the pipe.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    # Posts come first where there are fewer processors than work.
+    os.nice(POLITENESS)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     keep_company(say_line)

@@ -1,5 +1,6 @@
 """Who listens on a port: so that `serve` can say by whom it is taken, not only that it is."""
 
+import errno
 import socket
 from pathlib import Path
 
@@ -7,12 +8,14 @@ LISTENING = "0A"
 
 
 def is_free(host: str, port: int) -> bool:
-    """Return whether a server could listen there now."""
+    """Return whether nobody listens there now. Raises OSError where nobody could: no such host, no right."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError:
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
             return False
     return True
 

@@ -5,6 +5,7 @@ database is stopped. A second signal does not wait for running requests.
 """
 
 import asyncio
+import gc
 import logging
 import signal
 from collections.abc import Callable
@@ -19,10 +20,6 @@ log = logging.getLogger(__name__)
 
 GRACE_SECONDS = 10
 REQUESTS_WAITING_MAX = 2048
-
-
-class PortTaken(OSError):
-    """Somebody else listens on the port."""
 
 
 def run_server(
@@ -70,7 +67,18 @@ async def follow_state(server: uvicorn.Server, service: Service, on_ready: Calla
     # The server has no event to wait for, only these two flags.
     while not server.started:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
+    spare_the_collector()
     on_ready()
     while not server.should_exit:  # noqa: ASYNC110
         await asyncio.sleep(0.1)
     service.context.draining = True
+
+
+def spare_the_collector() -> None:
+    """Keep what was loaded at the start out of every garbage collection, and collect less often.
+
+    Posts make many small objects and no cycles; collecting after every 700 of them takes a tenth of the time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)

@@ -8,6 +8,7 @@ import asyncio
 import secrets
 import string
 from collections.abc import Callable, Sequence
+from time import monotonic
 from types import TracebackType
 from typing import Self
 
@@ -20,15 +21,15 @@ from ledger.core.commands import Command
 from ledger.core.identifiers import PLATFORM, check_text
 from ledger.core.refusals import Refusal, Refused
 from ledger.keys import hash_secret, hash_user, is_same_hash, make_token, split_token
-from ledger.store.batch import Outcome, Pending
+from ledger.store.batch import Outcome, Pending, answer
 from ledger.store.connection import connect_writer, require_durable
 from ledger.store.install import prepare_database
-from ledger.store.live import QUERIES, DisplayName, LiveReader
+from ledger.store.live import FRESH_SECONDS, QUERIES, DisplayName, LiveReader
 from ledger.store.queue import CommandQueue
 from ledger.store.reading import read_catalog
 from ledger.store.sweeper import SYSTEM, Sweeper
-from ledger.store.waiting import Group, LoopTeller, tell_threads
-from ledger.store.writer import Writer, answer, deliver
+from ledger.store.waiting import Group, LoopDoor, tell_threads
+from ledger.store.writer import Writer, deliver
 from ledger.wallet.state import WalletState
 from ledger.workspace.commands import CreateWorkspace, IssueApiKey, WorkspaceCommand
 from ledger.workspace.events import ApiKeyIssued
@@ -38,6 +39,9 @@ __all__ = ["SYSTEM", "IssuedKey", "Ledger", "LiveWallets", "Outcome", "Principal
 
 SECRET_ALPHABET = string.ascii_letters + string.digits
 SECRET_LENGTH = 43
+PRINCIPALS_MAX = 10_000
+"""Tokens that are remembered as good, each for as long as a workspace's keys are."""
+
 """Characters of a secret: 62 ** 43 is more than 256 bits."""
 
 
@@ -96,7 +100,8 @@ class Ledger:
         self.on_commit: Callable[[Sequence[str]], None] = ignore_commits
         self._writer = Writer(url, self._queue, self._committed)
         self._reader = LiveReader(url)
-        self._tellers: dict[asyncio.AbstractEventLoop, LoopTeller] = {}
+        self._principals: dict[str, tuple[float, Principal]] = {}
+        self._doors: dict[asyncio.AbstractEventLoop, LoopDoor] = {}
         self._sweeper = Sweeper(url, self.execute_many, sweep_seconds)
         self._writer.start()
         begun = self.execute(CreateWorkspace(workspace_id=PLATFORM), SYSTEM)
@@ -164,20 +169,23 @@ class Ledger:
         A caller that is cancelled while waiting changes nothing: its commands are decided all the same.
         """
         loop = asyncio.get_running_loop()
-        teller = self._tellers.get(loop)
-        if teller is None:
-            for known in list(self._tellers):
+        door = self._doors.get(loop)
+        if door is None:
+            for known in list(self._doors):
                 if known.is_closed():
-                    self._tellers.pop(known, None)
-            teller = self._tellers[loop] = LoopTeller(loop)
+                    self._doors.pop(known, None)
+            door = self._doors[loop] = LoopDoor(loop, self._queue)
         outcomes: list[Outcome | None] = []
-        group = Group(loop.create_future())
-        pendings = admit(commands, actor, teller, group, outcomes)
+        answered = loop.create_future()
+        group = Group(answered)
+        pendings = admit(commands, actor, door, group, outcomes)
         if pendings:
-            if self._put(pendings, group) and group.future is not None:
-                await group.future
+            group.hold(pendings)
+            door.send(pendings)
+            await answered
             if any(isinstance(pending.command, WorkspaceCommand | CatalogCommand) for pending in pendings):
                 self._reader.forget()
+                self._principals.clear()
         return merge(outcomes, pendings)
 
     def _put(self, pendings: list[Pending], group: Group) -> bool:
@@ -206,6 +214,9 @@ class Ledger:
 
     async def authenticate(self, token: str) -> Principal | None:
         """Return who a token belongs to; None when it is no token, unknown, wrong or revoked."""
+        known = self._principals.get(token)
+        if known is not None and monotonic() - known[0] < FRESH_SECONDS:
+            return known[1]
         parts = split_token(token)
         if parts is None:
             return None
@@ -215,7 +226,11 @@ class Ledger:
             return None
         if not is_same_hash(key.secret_hash, hash_secret(self._hash_key, workspace_id, api_key_id, secret)):
             return None
-        return Principal(workspace_id, api_key_id, frozenset(key.scopes), key.project_id)
+        principal = Principal(workspace_id, api_key_id, frozenset(key.scopes), key.project_id)
+        if len(self._principals) >= PRINCIPALS_MAX:
+            self._principals.clear()
+        self._principals[token] = (monotonic(), principal)
+        return principal
 
     def read_catalog(self) -> Catalog:
         """Return the catalog as it is now, over a connection of its own. Blocks the calling thread."""
@@ -234,11 +249,6 @@ class Ledger:
         """Return a workspace's wallets as they are now; None for a workspace that does not exist."""
         found = await self._reader.read_wallets(workspace_id)
         return None if found is None else LiveWallets(workspace_id, *found)
-
-    async def live_budgets(self, workspace_id: str) -> dict[str, tuple[int, int]]:
-        """Return (held, charged) in smallest parts of every budget of a workspace."""
-        rows = await self._reader.fetch("read_live_budgets", workspace_id=workspace_id)
-        return {name: (held, charged) for name, held, charged in rows}
 
     def hash_end_user(self, workspace_id: str, end_user: str) -> str:
         """Return what stands for an end user in a book: a keyed hash of 64 hex characters."""
@@ -260,7 +270,7 @@ class Ledger:
         )
 
     async def ping(self) -> None:
-        """Raise Refused(UNAVAILABLE) when the database does not answer within two seconds."""
+        """Raise Refused(UNAVAILABLE) when the database does not answer within seconds."""
         await self._reader.ping()
 
 

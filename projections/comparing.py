@@ -103,10 +103,7 @@ def presence(value: object) -> str:
 def compare_budgets(live: Mapping[str, Budget], folded: Mapping[str, Budget], replay: BookReplay) -> None:
     """Compare budgets; one without a row is one that nothing was counted in."""
     for name in sorted(live.keys() | folded.keys()):
-        expected, found = folded.get(name, Budget()), live.get(name, Budget())
-        if expected != found:
-            replay.report(f"budget {name} held_minor", expected.held_minor, found.held_minor)
-            replay.report(f"budget {name} charged_minor", expected.charged_minor, found.charged_minor)
+        compare_fields("budget", {name: live.get(name, Budget())}, {name: folded.get(name, Budget())}, replay)
 
 
 def compare_identities(replay: BookReplay) -> None:

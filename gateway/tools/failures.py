@@ -1,5 +1,6 @@
 """Failures of a command whose message is all that a person needs."""
 
+from gateway.configuration import ConfigurationNotApplied
 from ledger.core.refusals import Refused
 from ledger.store.connection import DATABASE_AWAY
 from ledger.store.embedded import EmbeddedServerError
@@ -10,4 +11,11 @@ class ToolFailed(Exception):
     """A command could not do its work; the message says why and what to do."""
 
 
-EXPECTED: tuple[type[Exception], ...] = (ToolFailed, EmbeddedServerError, DatabaseUnusable, Refused, *DATABASE_AWAY)
+EXPECTED: tuple[type[Exception], ...] = (
+    ToolFailed,
+    ConfigurationNotApplied,
+    EmbeddedServerError,
+    DatabaseUnusable,
+    Refused,
+    *DATABASE_AWAY,
+)

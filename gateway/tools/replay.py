@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def run_replay(data: Path, workspace: str | None, at: str | None, *, verify: boo
     else:
         show_balances(report)
     note(f"{report.events:,} events of {report.books:,} books in {seconds:.1f} s")
-    return show_differences(report) if verify else 0
+    return show_differences(report, say_to=note if as_json else say) if verify else 0
 
 
 def parse_moment(at: str | None) -> tuple[int | None, datetime | None]:
@@ -67,17 +68,17 @@ def line_of(replayed: ReplayedWallet) -> str:
     return f"{names} {posted:>22} {held:>20} {available:>22} {wallet.unit}"
 
 
-def show_differences(report: ReplayReport) -> int:
+def show_differences(report: ReplayReport, say_to: Callable[[str], None]) -> int:
     """Say whether live and replayed are the same; return the exit code."""
     for difference in report.differences:
-        say(
+        say_to(
             f"DIFFERENCE in {difference.workspace_id}: {difference.what}: "
             f"events say {difference.expected}, found {difference.found}"
         )
     if report.differences:
-        note(f"verification FAILED: {len(report.differences)} differences")
+        note(f"verification FAILED, differences: {len(report.differences)}")
         return 1
-    say("verified: live = replayed, chains intact")
+    say_to("verified: live = replayed, chains intact")
     return 0
 
 

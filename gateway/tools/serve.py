@@ -8,10 +8,9 @@ from gateway.database import own_database
 from gateway.ports import is_free, who_listens
 from gateway.server import run_server
 from gateway.tools.config import apply_file
-from gateway.tools.failures import ToolFailed
+from gateway.tools.failures import EXPECTED, ToolFailed
 from gateway.tools.voice import note, say
 from ledger.core.identifiers import PLATFORM
-from ledger.core.refusals import Refused
 from ledger.service import SYSTEM
 from ledger.workspace.commands import IssueApiKey
 
@@ -44,8 +43,12 @@ def serve_production(data: Path, host: str, port: int, config: Path | None, veri
 
 
 def require_free_port(host: str, port: int) -> None:
-    """Fail before anything is started when somebody listens already."""
-    if not is_free(host, port):
+    """Fail before anything is started when somebody listens already, or nobody can."""
+    try:
+        free = is_free(host, port)
+    except OSError as error:
+        raise ToolFailed(f"can't listen on {host}: {error.strerror}; choose another address with --host") from error
+    if not free:
         raise ToolFailed(
             f"port {port} on {host} is taken by {who_listens(port)}; stop it, or choose another port with --port or "
             "ROUTE_LEDGER_PORT"
@@ -69,6 +72,8 @@ def reload_config(service: Service, config: Path | None) -> None:
         log.warning("SIGHUP: there is no configuration file to read again")
         return
     try:
-        apply_file(service.ledger, config)
-    except (ToolFailed, Refused) as error:
+        applied = apply_file(service.ledger, config)
+    except EXPECTED as error:
         log.error("%s was not applied: %s", config, error)
+    else:
+        log.info("%s was read again: %d changes", config, len(applied.changes))

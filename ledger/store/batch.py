@@ -52,6 +52,12 @@ class Pending:
         self.outcome = Outcome()
 
 
+def answer(pendings: list[Pending], refused: Refused) -> None:
+    """Give several commands the same refusal."""
+    for pending in pendings:
+        pending.outcome = Outcome(refused=refused)
+
+
 class Head(msgspec.Struct):
     """Where a book's chain ended when the batch locked it, and where it ends after the batch's events."""
 

@@ -2,6 +2,7 @@
 
 import psycopg
 from psycopg import Connection
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import TupleRow
 
 from ledger.core.refusals import Refusal, Refused
@@ -29,6 +30,15 @@ DATABASE_AWAY: tuple[type[Exception], ...] = (psycopg.OperationalError, psycopg.
 """What is raised when the database cannot be reached or goes away: for callers that do not know the driver."""
 
 DURABILITY_SETTINGS = ("fsync", "full_page_writes")
+
+
+def is_connection_string(url: str) -> bool:
+    """Return whether the driver can read a URL. Its own message would repeat the URL, password and all."""
+    try:
+        conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        return False
+    return True
 
 
 def connect_writer(url: str) -> Connection[TupleRow]:

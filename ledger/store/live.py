@@ -27,6 +27,9 @@ FRESH_SECONDS = 1.0
 NEW_KEY_SECONDS = 0.05
 """A key that is not known may have been issued elsewhere a moment ago: it is looked up again after this."""
 
+PING_SECONDS = POOL_TIMEOUT_SECONDS + 0.5
+"""Longer than the wait for a connection, so that only a database that hangs is given up here."""
+
 REMEMBERED_MAX = 20_000
 
 
@@ -91,9 +94,9 @@ class LiveReader:
         return await self.fetch("read_stream_after", workspace_id=workspace_id, stream=stream, version=version)
 
     async def ping(self) -> None:
-        """Raise Refused(UNAVAILABLE) when the database does not answer within `POOL_TIMEOUT_SECONDS`."""
+        """Raise Refused(UNAVAILABLE) when the database does not answer within `PING_SECONDS`."""
         try:
-            await asyncio.wait_for(self.fetch("ping"), POOL_TIMEOUT_SECONDS)
+            await asyncio.wait_for(self.fetch("ping"), PING_SECONDS)
         except TimeoutError as error:
             raise Refused(Refusal.UNAVAILABLE, "the database does not answer") from error
 

@@ -4,7 +4,9 @@ import asyncio
 import threading
 from collections.abc import Sequence
 
-from ledger.store.batch import Outcome, Pending
+from ledger.core.refusals import Refused
+from ledger.store.batch import Outcome, Pending, answer
+from ledger.store.queue import CommandQueue
 
 
 class Group:
@@ -40,12 +42,39 @@ def tell_threads(pendings: list[Pending]) -> None:
         pending.group.arrived()
 
 
-class LoopTeller:
-    """Wakes the callers of one event loop, with one call into the loop for a whole batch."""
+class LoopDoor:
+    """Brings the commands of one event loop to the queue and their answers back, many at a time.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    What callers send within one turn of the loop is queued together, under one lock and with one waking of the
+    writer; a batch comes back with one call into the loop.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, queue: CommandQueue) -> None:
         self.loop = loop
+        self.queue = queue
+        self._coming: list[Pending] = []
+
+    def send(self, pendings: list[Pending]) -> None:
+        """Queue commands at the end of this turn of the loop."""
+        if not self._coming:
+            self.loop.call_soon(self._flush)
+        self._coming += pendings
+
+    def _flush(self) -> None:
+        coming, self._coming = self._coming, []
+        taken: list[Pending] = []
+        try:
+            taken = self.queue.put(coming, expect_nothing)
+        except Refused as refused:
+            answer(coming, refused)
+        if len(taken) < len(coming):
+            left = set(map(id, taken))
+            tell_threads([pending for pending in coming if id(pending) not in left])
 
     def __call__(self, pendings: list[Pending]) -> None:
         """Hand the answered commands over to the loop. Raises RuntimeError when the loop is closed."""
         self.loop.call_soon_threadsafe(tell_threads, pendings)
+
+
+def expect_nothing(taken: list[Pending]) -> None:
+    """The groups of a loop count their commands before they are queued, and are told in the loop alone."""

@@ -16,7 +16,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from ledger.core.refusals import Refusal, Refused
-from ledger.store.batch import Batch, Outcome, Pending, gather
+from ledger.store.batch import Batch, Pending, answer, gather
 from ledger.store.connection import connect_writer
 from ledger.store.deciding import Decided, decide_batch
 from ledger.store.queue import CommandQueue
@@ -30,7 +30,7 @@ COMMANDS_PER_BATCH_MAX = 1000
 RETRY_SECONDS = 8.0
 """How long a batch is tried again after the database failed under it."""
 
-PAUSE_SECONDS = (0.01, 0.5)
+PAUSE_SECONDS = (0.01, 0.05)
 """The first and the longest pause before the next try; each is twice the one before."""
 
 CACHED_WORKSPACES_MAX = 50_000
@@ -116,7 +116,9 @@ class Writer(threading.Thread):
                 self._disconnect()
                 if not is_retried(error):
                     raise BatchBroken(str(error)) from error
-                log.warning("a batch of %d commands is tried again: %s", len(pendings), str(error).strip())
+                # One line for a batch that is tried again, not one for each of its tries.
+                level = logging.WARNING if pause == PAUSE_SECONDS[0] else logging.DEBUG
+                log.log(level, "a batch of %d commands is tried again: %s", len(pendings), str(error).strip())
                 self._wait_or_give_up(pendings, deadline, sent, error, pause)
                 pause = min(2 * pause, PAUSE_SECONDS[1])
             except Exception as error:
@@ -215,12 +217,6 @@ def deliver(batch: list[Pending]) -> None:
         except RuntimeError:
             # The event loop of these callers is closed: nobody waits, and the events are on record.
             log.warning("%d callers have gone", len(pendings))
-
-
-def answer(pendings: list[Pending], refused: Refused) -> None:
-    """Give every command of a batch the same refusal."""
-    for pending in pendings:
-        pending.outcome = Outcome(refused=refused)
 
 
 def is_retried(error: psycopg.Error) -> bool:

@@ -48,7 +48,7 @@ class Newcomer:
             "LANG": "C.UTF-8",
             "ROUTE_LEDGER_PORT": str(free_port()),
         }
-        listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+        listed = ["git", "ls-files"]
         names = subprocess.run(listed, cwd=TOP, capture_output=True, text=True, check=True)
         for name in names.stdout.splitlines():
             target = self.copy / name

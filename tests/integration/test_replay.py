@@ -61,6 +61,13 @@ def test_a_changed_row_is_named(told: Ledger, name: str) -> None:
     assert [each for each in found if each.startswith(what)], found
 
 
+def test_only_the_field_that_differs_is_listed(told: Ledger) -> None:
+    """A budget whose charged amount was changed is one difference, not one for each of its amounts."""
+    (name,) = ask(told.url, "select min(budget) from ledger.budget")[0]
+    ask(told.url, "update ledger.budget set charged_minor = charged_minor + 1 where budget = %s", name)
+    assert whats(replay(told.url, verify=True)) == {f"budget {name} charged_minor"}
+
+
 @pytest.mark.parametrize("name", EVENT_TAMPERINGS)
 def test_a_changed_event_is_named(told: Ledger, name: str) -> None:
     """Whatever is changed in an event, the verification says at which position, and at no other."""

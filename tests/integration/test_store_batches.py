@@ -299,7 +299,7 @@ def test_loops_that_ended_are_let_go(scene: Ledger) -> None:
     """A ledger keeps nothing of event loops that are closed."""
     for number in range(20):
         asyncio.run(scene.execute_async(hold(f"r{number}"), "system"))
-    assert len(scene._tellers) <= 2
+    assert len(scene._doors) <= 2
 
 
 def test_time_never_goes_back(scene: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,12 +17,6 @@ left join ledger.wallet on wallet.workspace_id = book.workspace_id
 where book.workspace_id = %(workspace_id)s
 order by wallet.bucket
 
--- name: read_live_budgets
-select budget, held_minor, charged_minor
-from ledger.budget
-where workspace_id = %(workspace_id)s
-order by budget
-
 -- name: put_display_name
 insert into ledger.display_name (workspace_id, kind, name, display_name)
 values (%(workspace_id)s, %(kind)s, %(name)s, %(display_name)s)
