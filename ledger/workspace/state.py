@@ -33,11 +33,6 @@ class WorkspaceState(msgspec.Struct, frozen=True):
     api_keys: dict[str, ApiKey] = {}
     closed_periods: dict[str, int] = {}
 
-    @property
-    def closed_until(self) -> int:
-        """The instant (microseconds) before which all is final; 0 when no period is closed."""
-        return max(self.closed_periods.values(), default=0)
-
 
 def fold_workspace(state: WorkspaceState, event: events.WorkspaceEvent) -> WorkspaceState:
     """Return the workspace after one more event of its stream."""
