@@ -150,7 +150,7 @@ def main() -> None:
         if not is_expected(error):
             raise
         print(f"route-ledger: {error}", file=sys.stderr)
-        code = 1
+        code = getattr(error, "exit_code", 1)
     sys.exit(code if isinstance(code, int) else 0)
 
 

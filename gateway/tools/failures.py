@@ -10,6 +10,14 @@ from ledger.store.install import DatabaseUnusable
 class ToolFailed(Exception):
     """A command could not do its work; the message says why and what to do."""
 
+    exit_code = 1
+
+
+class WrongUsage(ToolFailed):
+    """A command was asked for something that does not exist: its arguments are wrong, nothing was checked."""
+
+    exit_code = 2
+
 
 EXPECTED: tuple[type[Exception], ...] = (
     ToolFailed,

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import cast
 
 from gateway.database import existing_database
-from gateway.tools.failures import ToolFailed
+from gateway.tools.failures import ToolFailed, WrongUsage
 from gateway.tools.voice import note, say
 from ledger.service import SYSTEM, Ledger
 from ledger.store.install import read_purpose
@@ -15,7 +15,7 @@ def run_issue(key: str, workspace: str, scopes: tuple[str, ...], project: str | 
     """Issue a key and print its token on standard output."""
     unknown = set(scopes) - set(SCOPES)
     if unknown:
-        raise ToolFailed(f"there is no scope {', '.join(sorted(unknown))}; there are {', '.join(SCOPES)}")
+        raise WrongUsage(f"there is no scope {', '.join(sorted(unknown))}; there are {', '.join(SCOPES)}")
     with existing_database(data) as url, Ledger(url, purpose=read_purpose(url)) as ledger:
         command = IssueApiKey(
             workspace_id=workspace,

@@ -10,7 +10,7 @@ import msgspec
 from rich.progress import Progress, TaskID
 
 from gateway.database import existing_database
-from gateway.tools.failures import ToolFailed
+from gateway.tools.failures import ToolFailed, WrongUsage
 from gateway.tools.voice import note, progress_bar, say
 from ledger.core.amounts import format_minor
 from projections.rebuild import RebuildFailed, rebuild
@@ -28,7 +28,7 @@ def run_replay(data: Path, workspace: str | None, at: str | None, *, verify: boo
         try:
             report = replay(url, workspace, position, moment, verify=verify, on_progress=meter)
         except (LookupError, ValueError) as error:
-            raise ToolFailed(str(error)) from error
+            raise WrongUsage(str(error)) from error
     seconds = time.monotonic() - began
     if as_json:
         say(msgspec.json.encode(report).decode())
@@ -47,7 +47,7 @@ def parse_moment(at: str | None) -> tuple[int | None, datetime | None]:
     try:
         moment = datetime.fromisoformat(at)
     except ValueError:
-        raise ToolFailed(f"--at takes a position or a time such as 2026-11-21T10:00:00Z, not {at!r}") from None
+        raise WrongUsage(f"--at takes a position or a time such as 2026-11-21T10:00:00Z, not {at!r}") from None
     return None, moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 

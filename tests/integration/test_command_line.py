@@ -16,6 +16,8 @@ from gateway.companion import Companion, Errand
 from gateway.configuration import ConfigurationNotApplied
 from gateway.database import URL_VARIABLE
 from gateway.tools import serve
+from gateway.tools.failures import ToolFailed, WrongUsage
+from gateway.tools.replay import run_replay
 from ledger.service import Ledger
 from tests.integration.read_side import ask
 
@@ -113,3 +115,10 @@ def test_a_companion_is_the_installed_one(database_url: str, tmp_path: Path, mon
     finally:
         companion.stop()
     assert companion.differences == 0
+
+
+def test_wrong_arguments_are_told_apart_from_a_failed_check(tmp_path: Path) -> None:
+    """A monitor can tell tampering (1) from a mistyped moment (2)."""
+    with pytest.raises(WrongUsage) as refused:
+        run_replay(tmp_path, None, "nonsense", verify=True, as_json=False)
+    assert (refused.value.exit_code, ToolFailed.exit_code) == (2, 1)
