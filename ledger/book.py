@@ -9,7 +9,7 @@ from typing import Any
 from ledger.catalog.state import Catalog, fold_catalog
 from ledger.events import CATALOG_STREAM, REQUEST_STREAM, WALLET_STREAM, WORKSPACE_STREAM, Fact, request_of
 from ledger.request import events as request
-from ledger.request.state import RequestState, Status, fold_request
+from ledger.request.state import RequestState, fold_request
 from ledger.wallet.events import FundsAdded, FundsReversed, WalletEvent
 from ledger.wallet.state import Payment, WalletState, buckets_of, fold_payment, fold_wallet, move
 from ledger.workspace.budgets import Budget
@@ -117,11 +117,6 @@ def with_version(wallet: WalletState, version: int) -> WalletState:
         wallet.frozen,
         version,
     )
-
-
-def open_requests(book: BookState) -> dict[str, RequestState]:
-    """Return the requests of a book whose hold is still in place."""
-    return {name: state for name, state in book.requests.items() if state.status is Status.OPEN}
 
 
 def stream_of_request(request_id: str) -> str:

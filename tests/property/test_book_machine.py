@@ -10,13 +10,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from ledger.book import open_requests
 from ledger.commands import command_id_of
 from ledger.core.accounts import WALLET_AVAILABLE, WALLET_HELD
 from ledger.core.amounts import StatedAmount
 from ledger.core.commands import Command, to_datetime
 from ledger.core.refusals import Refusal, Refused
 from ledger.request import commands as request
+from ledger.request.state import Status
 from ledger.wallet import commands as wallet
 from ledger.workspace import commands as workspace
 from tests import strategies
@@ -322,7 +322,7 @@ class BookMachine(RuleBasedStateMachine):
             return
         book = self.world.books[ACME]
         held: defaultdict[str, int] = defaultdict(int)
-        for state in open_requests(book).values():
+        for state in (each for each in book.requests.values() if each.status is Status.OPEN):
             held[state.bucket] += state.held_minor
         assert {name: state.held_minor for name, state in book.wallets.items()} == {
             name: held[name] for name in book.wallets
