@@ -14,6 +14,7 @@ from time import sleep
 import msgspec
 import psycopg
 from psycopg import Connection, sql
+from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow
 
 from ledger.store.queries import load_queries
@@ -79,19 +80,31 @@ def rebuild(
         turn = run(connection, QUERIES["take_turn"], (projection,)).fetchone()
         if turn is None or not turn[0]:
             raise RebuildFailed(f"another rebuild of {projection} is running")
-        for (leftover,) in run(connection, QUERIES["read_leftovers"], (projection,)).fetchall():
-            drop(connection, projection, leftover)
-        began = run(connection, QUERIES["begin_generation"], (projection,)).fetchone()
-        if began is None:
-            raise RebuildFailed(f"no generation of {projection} is active")
-        generation = int(began[0])
         try:
-            old, books, events = build(url, connection, generation, on_progress, processes)
-        except BaseException:
-            # What was filled so far is of no use to anybody; when this fails too, the next rebuild does it.
-            forget(url, projection, generation)
-            raise
-        return Rebuilt(projection, generation, books, events, drop(connection, projection, old, DROP_TRIES))
+            return rebuild_in_turn(url, connection, projection, on_progress, processes)
+        finally:
+            # In the middle of a failure the lock ends with the connection.
+            if connection.info.transaction_status is TransactionStatus.IDLE:
+                run(connection, QUERIES["give_turn_back"], (projection,))
+
+
+def rebuild_in_turn(
+    url: str, connection: Connection[TupleRow], projection: str, on_progress: OnProgress, processes: int
+) -> Rebuilt:
+    """Remove what earlier rebuilds left, build a new generation, and drop the one that it replaces."""
+    for (leftover,) in run(connection, QUERIES["read_leftovers"], (projection,)).fetchall():
+        drop(connection, projection, leftover)
+    began = run(connection, QUERIES["begin_generation"], (projection,)).fetchone()
+    if began is None:
+        raise RebuildFailed(f"no generation of {projection} is active")
+    generation = int(began[0])
+    try:
+        old, books, events = build(url, connection, generation, on_progress, processes)
+    except BaseException:
+        # What was filled so far is of no use to anybody; when this fails too, the next rebuild does it.
+        forget(url, projection, generation)
+        raise
+    return Rebuilt(projection, generation, books, events, drop(connection, projection, old, DROP_TRIES))
 
 
 def build(

@@ -40,6 +40,7 @@ OVER_ALL_WORKSPACES = {
 ADVISORY_LOCKS = {
     "install.sql/one_at_a_time": "once per start, while the schema is brought forward",
     "rebuild.sql/take_turn": "a courtesy; generations have numbers, so nothing depends on it",
+    "rebuild.sql/give_turn_back": "the end of that courtesy",
 }
 ROLES = {
     "install.sql": None,

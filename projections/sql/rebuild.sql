@@ -4,6 +4,10 @@
 -- A courtesy between two people who rebuild at once; generations have numbers, so nothing depends on it.
 select pg_try_advisory_lock(hashtext('route-ledger rebuild'), hashtext(%b::text))
 
+-- name: give_turn_back
+-- Before the connection is closed: the server notices that a moment later, and the next one would be refused.
+select pg_advisory_unlock(hashtext('route-ledger rebuild'), hashtext(%b::text))
+
 -- name: read_leftovers
 select generation from projections.generation where projection = %b and status <> 'active'
 
