@@ -1,13 +1,17 @@
 """The composition root: which parts make one running service, in which order they start and stop."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from litestar import Litestar
 from msgspec import Struct
 
+from gateway.books.in_process import InProcessBooks
 from gateway.companion import Companion, Errand
-from ledger.api.app import create_app
+from gateway.edge.gateway import Gateway
+from gateway.edge.handlers import create_edge_handlers
+from gateway.settings import Settings
+from ledger.api.app import Part, create_app
 from ledger.api.context import ApiContext
 from ledger.api.description import PartDescription
 from ledger.service import Ledger
@@ -16,6 +20,26 @@ from projections.api.operations import journal_operations, journal_schemas
 from projections.reading import JournalReader
 
 DRAIN_SECONDS = 10.0
+
+
+class Doorstep:
+    """Where the handlers find the gateway: it begins with the event loop, after the application was put together."""
+
+    def __init__(self) -> None:
+        self.gateway: Gateway | None = None
+
+    def find(self) -> Gateway:
+        """Return the gateway of the running application."""
+        if self.gateway is None:
+            raise RuntimeError("the application is not running")
+        return self.gateway
+
+
+class Edge(Struct, frozen=True):
+    """What the gateway of a service is told: its settings and the keys of its providers, empty where none is needed."""
+
+    settings: Settings = Settings()
+    keys: Mapping[str, str] = {}
 
 
 class Service(Struct, frozen=True):
@@ -47,8 +71,10 @@ def close_service(service: Service) -> None:
     service.companion.stop()
 
 
-def create_service_app(service: Service) -> Litestar:
-    """Return the HTTP application of a service."""
+def create_service_app(service: Service, edge: Edge | None = None, parts: Sequence[Part] = ()) -> Litestar:
+    """Return the HTTP application of a service: the ledger, its reads and the edge, and further parts if any."""
+    told = edge or Edge()
+    doorstep = Doorstep()
 
     @asynccontextmanager
     async def reads(app: Litestar) -> AsyncIterator[None]:
@@ -56,10 +82,18 @@ def create_service_app(service: Service) -> Litestar:
         await service.reader.close()
         await service.ledger.close_reads()
 
+    @asynccontextmanager
+    async def gateway(app: Litestar) -> AsyncIterator[None]:
+        books = InProcessBooks(service.ledger)
+        doorstep.gateway = Gateway(books, told.settings, told.keys, service.context.metrics.registry)
+        doorstep.gateway.start()
+        yield
+        await doorstep.gateway.close()
+
     return create_app(
         service.ledger,
         context=service.context,
-        parts=[create_read_router(service.context, service.reader)],
+        parts=[create_read_router(service.context, service.reader), *create_edge_handlers(doorstep.find), *parts],
         descriptions=[PartDescription(journal_operations(), journal_schemas())],
-        lifespan=[reads],
+        lifespan=[reads, gateway],
     )

@@ -20,8 +20,10 @@ app = App(
 )
 config_app = App(name="config", help="The catalog: buckets, providers, routes, models and prices.")
 keys_app = App(name="keys", help="API keys, straight in the database: for the first key and for a lost one.")
+route_app = App(name="route", help="Routes: suspended by a person, and resumed.")
 app.command(config_app)
 app.command(keys_app)
+app.command(route_app)
 
 Data = Annotated[Path, Parameter(help="Directory of the embedded database.", env_var="ROUTE_LEDGER_DATA")]
 Port = Annotated[
@@ -29,6 +31,7 @@ Port = Annotated[
 ]
 Host = Annotated[str, Parameter(help="Address to listen on.", env_var="ROUTE_LEDGER_HOST")]
 Json = Annotated[bool, Parameter(name="--json", help="Print JSON for a program.", negative="")]
+LedgerUrl = Annotated[str | None, Parameter(help="Address of a ledger elsewhere; ROUTE_LEDGER_KEY holds its key.")]
 DEFAULT_DATA = Path("data/ledger")
 DEFAULT_DEMO_DATA = Path("data/demo")
 
@@ -57,11 +60,56 @@ def serve(
 
 
 @app.command
+def gateway(
+    *,
+    ledger: Annotated[str, Parameter(env_var="ROUTE_LEDGER_URL")],
+    config: Annotated[Path, Parameter(env_var="ROUTE_LEDGER_CONFIG")],
+    host: Host = "127.0.0.1",
+    port: Port = 8081,
+) -> int:
+    """Serve calls only, with the books at a ledger elsewhere; its key is taken from ROUTE_LEDGER_KEY.
+
+    Parameters
+    ----------
+    ledger
+        Address of the ledger, such as http://127.0.0.1:8080.
+    config
+        Configuration with the providers' keys and the gateway's settings; the catalog is the ledger's.
+    """
+    from gateway.tools.gateway import serve_gateway
+
+    return serve_gateway(ledger, host, port, config)
+
+
+@app.command
 def demo(*, data: Data = DEFAULT_DEMO_DATA, host: Host = "127.0.0.1", port: Port = 8080) -> int:
     """Serve a demo: a workspace with two wallets, funds and keys, and lines to paste."""
     from gateway.tools.demo import serve_demo
 
     return serve_demo(data, host, port)
+
+
+@app.command
+def receipt(
+    request: str,
+    *,
+    workspace: str | None = None,
+    data: Data = DEFAULT_DATA,
+    ledger: LedgerUrl = None,
+    as_json: Json = False,
+) -> int:
+    """Print the receipt of one request: which balance it burned, and why.
+
+    Parameters
+    ----------
+    request
+        The request's id, as in the header x-request-id of its answer.
+    workspace
+        Whose request it is. Without it all books are looked through; at a ledger elsewhere, the key's own.
+    """
+    from gateway.tools.receipt import run_receipt
+
+    return run_receipt(request, workspace, data, ledger, as_json=as_json)
 
 
 @app.command
@@ -111,6 +159,38 @@ def apply(file: Path, *, data: Data = DEFAULT_DATA, check: bool = False) -> int:
     from gateway.tools.config import run_apply
 
     return run_apply(file, data, check=check)
+
+
+@route_app.command
+def suspend(name: str, *, reason: str, data: Data = DEFAULT_DATA, ledger: LedgerUrl = None) -> int:
+    """Send nothing new to a route. Requests that run are settled as usual.
+
+    Parameters
+    ----------
+    name
+        The route.
+    reason
+        Why: recorded with the change.
+    """
+    from gateway.tools.route import run_suspend
+
+    return run_suspend(name, reason, data, ledger)
+
+
+@route_app.command
+def resume(name: str, *, reason: str, data: Data = DEFAULT_DATA, ledger: LedgerUrl = None) -> int:
+    """Let a suspended route take requests again.
+
+    Parameters
+    ----------
+    name
+        The route.
+    reason
+        Why: recorded with the change.
+    """
+    from gateway.tools.route import run_resume
+
+    return run_resume(name, reason, data, ledger)
 
 
 @keys_app.command

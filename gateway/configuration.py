@@ -5,6 +5,7 @@ the catalog says what the file says, and a provider's key is fetched from where 
 """
 
 import os
+import re
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,10 +13,12 @@ from typing import Protocol
 
 import msgspec
 
+from gateway.settings import read_settings
 from ledger.catalog.commands import CatalogCommand
 from ledger.catalog.config.difference import Difference, diff
+from ledger.catalog.config.listed import ListedPrices
 from ledger.catalog.config.parsing import parse_config
-from ledger.catalog.config.tables import Problem
+from ledger.catalog.config.tables import ConfigurationInvalid, Problem
 from ledger.catalog.config.values import Config
 from ledger.catalog.state import Catalog
 from ledger.core.commands import Command
@@ -26,16 +29,11 @@ PAUSE_SECONDS = 0.3
 """Grows with each attempt: a server elsewhere may answer from a catalog that is a second old."""
 
 COMMANDS_PER_CALL = 500
+KEY_PATTERN = re.compile(r"[!-~]{1,4096}\Z")
+"""What can stand in a header."""
+
 RACES = frozenset({Refusal.IDENTITY_CONFLICT, Refusal.CATALOG_CONFLICT})
 """Refusals that somebody else who publishes at the same moment can cause."""
-
-
-class ConfigurationInvalid(ValueError):
-    """A file can't be applied. `problems` has all that is wrong, not only the first."""
-
-    def __init__(self, problems: Sequence[Problem]) -> None:
-        super().__init__("\n".join(str(problem) for problem in problems))
-        self.problems = tuple(problems)
 
 
 class ConfigurationNotApplied(Exception):
@@ -88,23 +86,56 @@ class Applied(msgspec.Struct, frozen=True):
 
 
 def parse_configuration(text: str) -> Config:
-    """Return what a file's text says. Raises ConfigurationInvalid with every problem."""
-    config, problems = parse_config(text)
-    if config is None:
+    """Return what a file's text says. Raises ConfigurationInvalid with every problem, its settings' included."""
+    config, problems = parse_config(text, look_up_prices)
+    # A text that is no TOML is one problem, not two.
+    problems += tuple(problem for problem in read_settings(text)[1] if problem not in problems)
+    if config is None or problems:
         raise ConfigurationInvalid(problems)
     return config
 
 
 def read_configuration(path: Path) -> Config:
     """Return what a file says. Raises ConfigurationInvalid with every problem, one of reading it included."""
+    return parse_configuration(read_text(path))
+
+
+def read_text(path: Path) -> str:
+    """Return a file's text. Raises ConfigurationInvalid where it can't be read."""
     try:
         # Bytes, so that no line end is translated: the digest is that of the file.
-        text = path.read_bytes().decode()
+        return path.read_bytes().decode()
     except UnicodeDecodeError:
         raise ConfigurationInvalid((Problem(str(path), "is not UTF-8"),)) from None
     except OSError as error:
         raise ConfigurationInvalid((Problem(str(path), f"can't be read: {error.strerror}"),)) from None
-    return parse_configuration(text)
+
+
+def look_up_prices(provider: str, model: str) -> ListedPrices:
+    """Return what the installed price list says of a model. Only a file that asks for it pays for loading it."""
+    from gateway.price_book import find_prices
+
+    return find_prices(provider, model, now())
+
+
+def read_provider_keys(
+    config: Config, environ: Mapping[str, str] = os.environ
+) -> tuple[dict[str, str], tuple[Problem, ...]]:
+    """Return the key of each provider that names one, and every problem of finding them.
+
+    A provider that names none is called without; one whose key can't be found is not to be called at all.
+    """
+    keys: dict[str, str] = {}
+    problems: list[Problem] = []
+    for provider in config.providers:
+        if provider.api_key is None:
+            continue
+        try:
+            keys[provider.name] = read_api_key(provider.api_key, environ)
+        except ConfigurationInvalid as invalid:
+            place = f"providers.{provider.name}.api_key"
+            problems += [Problem(place, f"{problem.place} {problem.message}") for problem in invalid.problems]
+    return keys, tuple(problems)
 
 
 def read_api_key(source: str, environ: Mapping[str, str] = os.environ) -> str:
@@ -117,9 +148,12 @@ def read_api_key(source: str, environ: Mapping[str, str] = os.environ) -> str:
             key = Path("/" + place).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError):
             raise ConfigurationInvalid((Problem(source, "can't be read"),)) from None
-    if not key.strip():
+    key = key.strip()
+    if not key:
         raise ConfigurationInvalid((Problem(source, "is not set, or empty"),))
-    return key.strip()
+    if KEY_PATTERN.match(key) is None:
+        raise ConfigurationInvalid((Problem(source, "is no key: one line of ASCII without spaces is needed"),))
+    return key
 
 
 def compare_configuration(keeper: CatalogKeeper, config: Config) -> Difference:

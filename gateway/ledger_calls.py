@@ -9,7 +9,7 @@ import msgspec
 from gateway.ledger_answers import CatalogAnswer, Decoder, catalog_of
 from gateway.ledger_errors import AnswerUnreadable, RefusedByLedger
 from gateway.ledger_exchange import Call, Patience, Retrying, Step, Timing, exchange, is_passing, refused_by
-from gateway.ledger_journal import Listing, Page, decode_trial_balance
+from gateway.ledger_journal import Listing, Page, decode_receipt, decode_trial_balance
 from ledger.api.answers import Balance, Balances, CommandAnswer, KeyAnswer
 from ledger.api.command_table import BASE_PATH, COMMAND_ROUTES, COMMANDS_MAX, COMMANDS_PATH
 from ledger.api.refusal_table import RETRY_AFTER_SECONDS, HttpRefusal
@@ -19,6 +19,7 @@ from ledger.core.identifiers import IDENTIFIER_PATTERN
 from ledger.core.refusals import Refusal
 from ledger.workspace.commands import IssueApiKey
 from projections.api.answers import TrialBalance
+from projections.receipt.answers import Receipt
 
 BATCH_BYTES_MAX = 900_000
 """Below the 1 MB that the ledger takes in one body."""
@@ -28,6 +29,11 @@ ROUTE_OF = {route.command: route for route in COMMAND_ROUTES}
 
 PAGE_LIMIT = "200"
 """The most that the ledger gives at once."""
+
+DECIDED = frozenset(
+    {Refusal.AVAILABLE_IS_HELD, Refusal.REQUESTS_PER_MINUTE_EXCEEDED, Refusal.TOKENS_PER_MINUTE_EXCEEDED}
+)
+"""Refusals that pass, but were decided: whether to wait is the caller's business."""
 
 T = TypeVar("T")
 Steps = Generator[Step, Any, T]
@@ -122,7 +128,7 @@ class Calls:
         refused = outcome.refused
         if refused is None:
             return False
-        return is_passing(refused, self.retrying) or (refused.transient and refused.code != Refusal.AVAILABLE_IS_HELD)
+        return is_passing(refused, self.retrying) or (refused.transient and refused.code not in DECIDED)
 
     def wallets(self, workspace_id: str) -> Steps[Balances]:
         """Read all balances of a workspace."""
@@ -148,6 +154,15 @@ class Calls:
         reply = yield from exchange(get_call(*names, **parameters), self.patience())
         balance: TrialBalance = decode_trial_balance(reply.body)
         return balance
+
+    def receipt(self, request_id: str, workspace_id: str | None, at_least_position: int) -> Steps[Receipt]:
+        """Read the receipt of a request; without a workspace the key's own."""
+        parameters = {} if workspace_id is None else {"workspace_id": workspace_id}
+        if at_least_position:
+            parameters["at_least_position"] = str(at_least_position)
+        reply = yield from exchange(get_call("requests", request_id, **parameters), self.patience())
+        receipt: Receipt = decode_receipt(reply.body)
+        return receipt
 
     def page(self, listing: Listing[T], cursor: str | None, at_least_position: int) -> Steps[Page[T]]:
         """Read the page of a listing that a cursor leads to, the first one without."""

@@ -17,7 +17,7 @@ from typing import Self, TypeVar
 import httpx
 
 from gateway.ledger_answers import event_of
-from gateway.ledger_calls import Calls, PostOutcome, Steps
+from gateway.ledger_calls import PostOutcome, Steps
 from gateway.ledger_errors import AnswerUnreadable, LedgerError, LedgerUnavailable, RefusedByLedger
 from gateway.ledger_exchange import Lost, Pause, Reply, Retrying, Send, Timing
 from gateway.ledger_http import DICE, RETRYING, client_settings, lost, reply_of, request_settings
@@ -27,11 +27,14 @@ from gateway.ledger_journal import (
     events_listing,
     statement_listing,
 )
+from gateway.ledger_operating import OperatingCalls
 from ledger.api.answers import Balance, Balances, CommandAnswer, KeyAnswer
 from ledger.catalog.state import Catalog
 from ledger.core.commands import Command
+from ledger.operating import MOMENT_MAX, Caller, Health, PinnedResponse, RefusedCalls, RefusedCallsPage
 from ledger.workspace.commands import IssueApiKey
 from projections.api.answers import BookEvent, JournalEntry, StatementLine, TrialBalance
+from projections.receipt.answers import Receipt
 
 __all__ = [
     "AnswerUnreadable",
@@ -46,6 +49,7 @@ __all__ = [
     "LedgerError",
     "LedgerUnavailable",
     "PostOutcome",
+    "Receipt",
     "RefusedByLedger",
     "Retrying",
     "StatementLine",
@@ -70,7 +74,7 @@ class LedgerClient:
         monotonic: Callable[[], float] = time.monotonic,
         dice: Callable[[], float] = DICE,
     ) -> None:
-        self._calls = Calls(retrying, Timing(monotonic, dice))
+        self._calls = OperatingCalls(retrying, Timing(monotonic, dice))
         self._sleep = sleep
         self._http = httpx.Client(transport=transport, **client_settings(url, key))
 
@@ -116,6 +120,10 @@ class LedgerClient:
     def trial_balance(self, workspace_id: str | None = None, *, at_least_position: int = 0) -> TrialBalance:
         """Return the trial balance of a workspace, or over all books. Raises LedgerError."""
         return self._run(self._calls.trial_balance(workspace_id, at_least_position))
+
+    def receipt(self, request_id: str, workspace_id: str | None = None, *, at_least_position: int = 0) -> Receipt:
+        """Return a request's receipt as the key may see it; the platform's names the workspace. Raises LedgerError."""
+        return self._run(self._calls.receipt(request_id, workspace_id, at_least_position))
 
     def entries(self, workspace_id: str, *, at_least_position: int = 0) -> Iterator[JournalEntry]:
         """Yield a workspace's entries in order. Raises LedgerError."""
@@ -173,7 +181,7 @@ class AsyncLedgerClient:
         monotonic: Callable[[], float] = time.monotonic,
         dice: Callable[[], float] = DICE,
     ) -> None:
-        self._calls = Calls(retrying, Timing(monotonic, dice))
+        self._calls = OperatingCalls(retrying, Timing(monotonic, dice))
         self._sleep = sleep
         self._http = httpx.AsyncClient(transport=transport, **client_settings(url, key))
 
@@ -213,9 +221,47 @@ class AsyncLedgerClient:
         """Return the catalog, as far as the key may see it. Raises LedgerError."""
         return await self._run(self._calls.catalog())
 
+    async def identify(self, token: str) -> Caller | None:
+        """Return whose key a token is and what it may do; None for an unknown or revoked one. Raises LedgerError."""
+        return await self._run(self._calls.identify(token))
+
+    async def hash_end_user(self, workspace_id: str, end_user: str) -> str:
+        """Return what stands for an end user in a book. Raises LedgerError."""
+        return await self._run(self._calls.hash_end_user(workspace_id, end_user))
+
+    async def count_refused_calls(self, counts: Sequence[RefusedCalls]) -> None:
+        """Add to the calls that gateways refused; what is sent twice may count twice. Raises LedgerError."""
+        await self._run(self._calls.count_refused_calls(counts))
+
+    async def refused_calls(
+        self, workspace_id: str | None = None, begin: int = 0, end: int = MOMENT_MAX
+    ) -> RefusedCallsPage:
+        """Return how many calls were refused in the hours from `begin` until before `end`. Raises LedgerError."""
+        return await self._run(self._calls.refused_calls(workspace_id, begin, end))
+
+    async def health(self) -> Health:
+        """Return what gateways reported last of routes and providers. Raises LedgerError."""
+        return await self._run(self._calls.health())
+
+    async def report_health(self, health: Health) -> None:
+        """Replace what is known of some routes and providers. Raises LedgerError."""
+        await self._run(self._calls.report_health(health))
+
+    async def pin_response(self, pinned: PinnedResponse) -> None:
+        """Keep for thirty days which route a stored response is on. Raises LedgerError."""
+        await self._run(self._calls.pin_response(pinned))
+
+    async def pinned_response(self, workspace_id: str, response_id: str) -> PinnedResponse | None:
+        """Return which route a stored response is on; None when that is not known. Raises LedgerError."""
+        return await self._run(self._calls.pinned_response(workspace_id, response_id))
+
     async def trial_balance(self, workspace_id: str | None = None, *, at_least_position: int = 0) -> TrialBalance:
         """Return the trial balance of a workspace, or over all books. Raises LedgerError."""
         return await self._run(self._calls.trial_balance(workspace_id, at_least_position))
+
+    async def receipt(self, request_id: str, workspace_id: str | None = None, *, at_least_position: int = 0) -> Receipt:
+        """Return a request's receipt as the key may see it; the platform's names the workspace. Raises LedgerError."""
+        return await self._run(self._calls.receipt(request_id, workspace_id, at_least_position))
 
     def entries(self, workspace_id: str, *, at_least_position: int = 0) -> AsyncIterator[JournalEntry]:
         """Yield a workspace's entries in order. Raises LedgerError."""

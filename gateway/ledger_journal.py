@@ -7,6 +7,7 @@ import msgspec
 
 from gateway.ledger_answers import Decoder
 from projections.api.answers import BookEvent, JournalEntry, StatementLine, TrialBalance
+from projections.receipt.answers import Receipt
 
 T = TypeVar("T")
 
@@ -30,6 +31,7 @@ decode_trial_balance = Decoder(TrialBalance)
 decode_entries = Decoder(Page[JournalEntry])
 decode_events = Decoder(Page[BookEvent])
 decode_statement = Decoder(Page[StatementLine])
+decode_receipt = Decoder(Receipt)
 
 
 def entries_listing(workspace_id: str) -> Listing[JournalEntry]:

@@ -11,10 +11,9 @@ import signal
 from collections.abc import Callable
 from types import FrameType
 
+import msgspec
 import uvicorn
 from litestar import Litestar
-
-from gateway.app import Service
 
 log = logging.getLogger(__name__)
 
@@ -22,10 +21,16 @@ GRACE_SECONDS = 10
 REQUESTS_WAITING_MAX = 2048
 
 
-def run_server(
-    app: Litestar, service: Service, host: str, port: int, on_ready: Callable[[], None], on_reload: Callable[[], None]
-) -> None:
-    """Serve until told to stop. `on_ready` is called when the port answers, `on_reload` at SIGHUP in a thread."""
+class Occasions(msgspec.Struct, frozen=True):
+    """Who is told when the port answers, when a SIGHUP came (in a thread), and when the server begins to stop."""
+
+    ready: Callable[[], None]
+    reload: Callable[[], None]
+    stopping: Callable[[], None]
+
+
+def run_server(app: Litestar, host: str, port: int, occasions: Occasions) -> None:
+    """Serve until told to stop."""
     config = uvicorn.Config(
         app,
         host=host,
@@ -36,42 +41,41 @@ def run_server(
         timeout_graceful_shutdown=GRACE_SECONDS,
         server_header=False,
         date_header=False,
+        proxy_headers=False,
     )
     server = uvicorn.Server(config)
     # The server re-raises the signal that stopped it, once it has ended; by then it was obeyed.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, obeyed)
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        runner.run(serve(server, service, on_ready, on_reload))
+        runner.run(serve(server, occasions))
 
 
 def obeyed(number: int, frame: FrameType | None) -> None:
     """Do nothing more about a signal that has stopped the server already."""
 
 
-async def serve(
-    server: uvicorn.Server, service: Service, on_ready: Callable[[], None], on_reload: Callable[[], None]
-) -> None:
+async def serve(server: uvicorn.Server, occasions: Occasions) -> None:
     """Run the server with its companions: one that tells when it is ready, one that turns requests away at the end."""
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGHUP, lambda: loop.run_in_executor(None, on_reload))
-    watch = asyncio.create_task(follow_state(server, service, on_ready))
+    loop.add_signal_handler(signal.SIGHUP, lambda: loop.run_in_executor(None, occasions.reload))
+    watch = asyncio.create_task(follow_state(server, occasions))
     try:
         await server.serve()
     finally:
         watch.cancel()
 
 
-async def follow_state(server: uvicorn.Server, service: Service, on_ready: Callable[[], None]) -> None:
-    """Call `on_ready` once the server listens, and mark the service as draining once it is told to stop."""
+async def follow_state(server: uvicorn.Server, occasions: Occasions) -> None:
+    """Say once that the server listens, and once that it was told to stop."""
     # The server has no event to wait for, only these two flags.
     while not server.started:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
     spare_the_collector()
-    on_ready()
+    occasions.ready()
     while not server.should_exit:  # noqa: ASYNC110
         await asyncio.sleep(0.1)
-    service.context.draining = True
+    occasions.stopping()
 
 
 def spare_the_collector() -> None:

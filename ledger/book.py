@@ -6,6 +6,8 @@ so that what is live and what is replayed can only differ by a defect, which `re
 
 from typing import Any
 
+import msgspec
+
 from ledger.catalog.state import Catalog, fold_catalog
 from ledger.events import CATALOG_STREAM, REQUEST_STREAM, WALLET_STREAM, WORKSPACE_STREAM, Fact, request_of
 from ledger.request import events as request
@@ -13,6 +15,7 @@ from ledger.request.state import RequestState, fold_request
 from ledger.wallet.events import FundsAdded, FundsReversed, WalletEvent
 from ledger.wallet.state import Payment, WalletState, buckets_of, fold_payment, fold_wallet, move
 from ledger.workspace.budgets import Budget
+from ledger.workspace.pace import UNREAD, MinuteUse, add_use, is_key_paced, minute_of
 from ledger.workspace.state import WorkspaceState, fold_workspace
 
 NO_CATALOG = Catalog()
@@ -22,11 +25,12 @@ NO_CATALOG = Catalog()
 class BookState:
     """What is known of one book. Changed in place by `apply`; `position` is that of the last event applied.
 
-    `requests` may hold open and ended requests; `budgets` counts from what was read at the start of a batch.
+    `requests` may hold open and ended requests; `budgets` counts from what was read at the start of a batch. `pace`
+    has the latest minute of keys that have limits per minute, counted from what was read as well.
     """
 
     __slots__ = (
-        "budgets", "catalog", "payments", "position", "recorded_at", "requests", "wallets", "workspace",
+        "budgets", "catalog", "pace", "payments", "position", "recorded_at", "requests", "wallets", "workspace",
         "workspace_id",
     )  # fmt: skip
 
@@ -39,6 +43,7 @@ class BookState:
         self.wallets: dict[str, WalletState] = {}
         self.requests: dict[str, RequestState] = {}
         self.budgets: dict[str, Budget] = {}
+        self.pace: dict[str, MinuteUse] = {}
         self.payments: dict[tuple[str, str], Payment] = {}
 
     def apply(self, stream: str, fact: Fact, position: int, recorded_at: int) -> None:
@@ -59,9 +64,16 @@ class BookState:
             raise ValueError(f"no stream of a book is named {stream!r}")
 
     def _apply_request(self, request_id: str, event: request.RequestEvent, effective_at: int) -> None:
-        self.requests[request_id] = fold_request(self.requests.get(request_id), event, effective_at)
+        before = self.requests.get(request_id)
+        self.requests[request_id] = fold_request(before, event, effective_at)
+        if before is not None and before.minute:
+            self._end_minute(request_id, before, event)
         match event:
-            case request.RequestRouted() | request.HoldExtended():
+            case request.RequestRouted():
+                self._move(event.bucket, 0, event.hold_minor, event.budgets)
+                if is_key_paced(self.workspace, event.api_key_id):
+                    self._begin_minute(request_id, event)
+            case request.HoldExtended():
                 self._move(event.bucket, 0, event.hold_minor, event.budgets)
             case request.TokensSettled():
                 paid = event.captured_minor + event.from_available_minor
@@ -81,6 +93,29 @@ class BookState:
         for name in budgets:
             budget = self.budgets.get(name) or Budget()
             self.budgets[name] = Budget(budget.held_minor + held_minor, budget.charged_minor - posted_minor)
+
+    def _begin_minute(self, request_id: str, event: request.RequestRouted) -> None:
+        """Count a routing in its key's minute, with the tokens that it was estimated at."""
+        minute, tokens = minute_of(self.recorded_at), request.estimated_tokens(event.estimate)
+        routed = self.requests[request_id]
+        self.requests[request_id] = msgspec.structs.replace(routed, minute=minute, minute_tokens=tokens)
+        self._use(event.api_key_id, minute, 1, tokens)
+
+    def _end_minute(self, request_id: str, before: RequestState, event: request.RequestEvent) -> None:
+        """Put what a request used in the place of its estimate, when it ends in the minute in which it began."""
+        if isinstance(event, request.TokensSettled):
+            used = request.settled_tokens(event)
+        elif isinstance(event, request.RequestReleased):
+            used = 0
+            # Released requests are forgotten and folded again from their events alone: they count no more.
+            self.requests[request_id] = msgspec.structs.replace(self.requests[request_id], minute=0, minute_tokens=0)
+        else:
+            return
+        if before.minute == minute_of(self.recorded_at):
+            self._use(before.api_key_id, before.minute, 0, used - before.minute_tokens)
+
+    def _use(self, api_key_id: str, minute: int, requests: int, tokens: int) -> None:
+        self.pace[api_key_id] = add_use(self.pace.get(api_key_id, UNREAD), minute, requests, tokens)
 
     def _apply_wallet(self, stream: str, event: WalletEvent) -> None:
         own = stream[len(WALLET_STREAM) :]

@@ -15,7 +15,7 @@ from ledger.core.amounts import UNIT_PATTERN, VALUE_PATTERN, StatedAmount
 from ledger.core.commands import Command
 from ledger.core.refusals import Refusal, Refused
 from ledger.pricing.rate_cards import check_rate_card, parse_rate
-from ledger.pricing.usage import check_usage
+from ledger.pricing.usage import ModelUsage, check_usage
 from ledger.request import commands as request
 from ledger.request.events import Estimate, Why
 from ledger.wallet import commands as wallet
@@ -23,6 +23,7 @@ from ledger.wallet.events import Paid
 from ledger.workspace import commands as workspace
 
 SKIPPED_MAX = 64
+OTHERS_MAX = 64
 TARGETS_MAX = 32
 PERIODS = frozenset({"day", "month"})
 NAMES_MAX = 256
@@ -120,6 +121,7 @@ def check_of(field: str) -> Check | None:
     checks: dict[str, Check] = {
         "why": check_why,
         "usage": check_usage,
+        "others": check_others,
         "estimate": check_estimate,
         "paid": check_paid,
         "limits": check_limits,
@@ -163,7 +165,7 @@ def check_words(text: str, field: str, length_max: int) -> None:
 
 
 AMOUNT_FIELDS = (
-    "hold", "charge", "provider_cost", "refund", "difference", "credit_limit", "amount", "to_amount",
+    "hold", "charge", "charge_limit", "provider_cost", "refund", "difference", "credit_limit", "amount", "to_amount",
 )  # fmt: skip
 
 
@@ -200,6 +202,14 @@ def check_estimate(estimate: Estimate, field: str) -> None:
     """Refuse estimates out of range."""
     ids.check_count(estimate.input_tokens, f"{field}.input_tokens", 0, 10**12)
     ids.check_count(estimate.output_tokens, f"{field}.output_tokens", 0, 10**12)
+
+
+def check_others(others: tuple[ModelUsage, ...], field: str) -> None:
+    """Refuse usages of other models that are malformed or too many."""
+    ids.check_count(len(others), field, 0, OTHERS_MAX)
+    for other in others:
+        ids.check_pattern(other.model, ids.MODEL_PATTERN, f"{field}.model")
+        check_usage(other.usage, f"{field}.usage")
 
 
 def check_paid(paid: Paid, field: str) -> None:

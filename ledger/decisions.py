@@ -85,7 +85,7 @@ def event_of(command: Command, book: BookState, catalog: Catalog, now: int, effe
     match command:
         case RequestCommand(request_id=request_id):
             require_wallets(command)
-            situation = Situation(now, effective_at, catalog, book.workspace, book.wallets, book.budgets)
+            situation = Situation(now, effective_at, catalog, book.workspace, book.wallets, book.budgets, book.pace)
             event = decide_request(command, book.requests.get(request_id), situation)
             return stream_of_request(request_id), event
         case WalletCommand(bucket=bucket):
@@ -198,6 +198,12 @@ def same(name: str, stated: Any, event: Any, catalog: Catalog) -> bool:
     if stated is None and is_chosen_by_ledger(name, event):
         return True
     in_minor = getattr(event, f"{name}_minor", None)
+    if name == "charge_limit":
+        # No limit is another content than a limit of zero.
+        if stated is None or in_minor is None:
+            return stated is None and in_minor is None
+    elif name == "charge":
+        in_minor += event.waived_minor
     if in_minor is not None:
         return same_amount(stated, in_minor, unit_of(name, event), catalog)
     if not hasattr(event, name):

@@ -18,9 +18,22 @@ from ledger.catalog.commands import CatalogCommand
 from ledger.catalog.state import Catalog
 from ledger.checks import check_command
 from ledger.core.commands import Command
-from ledger.core.identifiers import PLATFORM, check_text
+from ledger.core.identifiers import PLATFORM, WORKSPACE_PATTERN, check_text
 from ledger.core.refusals import Refusal, Refused
 from ledger.keys import hash_secret, hash_user, is_same_hash, make_token, split_token
+from ledger.operating import (
+    REFUSED_CALLS_MAX,
+    RESPONSE_PATTERN,
+    Caller,
+    Health,
+    PinnedResponse,
+    RefusedCalls,
+    RefusedCallsPage,
+    check_health,
+    check_pinned_response,
+    check_refused_calls,
+)
+from ledger.store import operating
 from ledger.store.batch import Outcome, Pending, answer
 from ledger.store.connection import connect_writer, require_durable
 from ledger.store.install import prepare_database
@@ -268,6 +281,50 @@ class Ledger:
         await self._reader.fetch(
             "put_display_name", workspace_id=workspace_id, kind=kind, name=name, display_name=display_name
         )
+
+    async def identify(self, token: str) -> Caller | None:
+        """Return whose key a token is and what it may do; None for one that `authenticate` does not know."""
+        principal = await self.authenticate(token)
+        if principal is None:
+            return None
+        state = await self.workspace(principal.workspace_id)
+        key = None if state is None else state.api_keys.get(principal.api_key_id)
+        if state is None or key is None or key.revoked:
+            return None
+        projects = tuple(state.projects) if key.project_id is None else (key.project_id,)
+        return Caller(
+            principal.workspace_id, principal.api_key_id, principal.scopes, key.project_id, projects, key.limits
+        )
+
+    async def count_refused_calls(self, counts: Sequence[RefusedCalls]) -> None:
+        """Add to the calls that gateways refused. Not a command: what is sent twice counts twice."""
+        check_refused_calls(counts)
+        await operating.count_refused_calls(self._reader, counts, (await self.catalog()).models.keys())
+
+    async def refused_calls(self, workspace_id: str | None, begin: int, end: int) -> RefusedCallsPage:
+        """Return refused calls of a workspace, or of all, in the hours from `begin` until before `end`."""
+        rows = await operating.read_refused_calls(self._reader, workspace_id, begin, end, REFUSED_CALLS_MAX + 1)
+        return RefusedCallsPage(tuple(rows[:REFUSED_CALLS_MAX]), len(rows) > REFUSED_CALLS_MAX)
+
+    async def health(self) -> Health:
+        """Return what gateways reported last of routes and providers."""
+        return await operating.read_health(self._reader)
+
+    async def report_health(self, health: Health) -> None:
+        """Replace what is known of some routes and providers."""
+        check_health(health)
+        await operating.report_health(self._reader, health)
+
+    async def pin_response(self, pinned: PinnedResponse) -> None:
+        """Keep for thirty days which route a stored response is on."""
+        check_pinned_response(pinned)
+        await operating.pin_response(self._reader, pinned)
+
+    async def pinned_response(self, workspace_id: str, response_id: str) -> PinnedResponse | None:
+        """Return which route a stored response is on; None when that is not known."""
+        if not WORKSPACE_PATTERN.match(workspace_id) or not RESPONSE_PATTERN.match(response_id):
+            return None
+        return await operating.read_pinned_response(self._reader, workspace_id, response_id)
 
     async def ping(self) -> None:
         """Raise Refused(UNAVAILABLE) when the database does not answer within seconds."""

@@ -11,7 +11,7 @@ import msgspec
 from psycopg.rows import TupleRow
 
 from ledger.core.amounts import Unit
-from ledger.events import Recorded
+from ledger.events import REQUEST_STREAM, Recorded
 from ledger.store.queries import load_queries
 from ledger.store.reader_pool import ReaderPool
 from projections.connections import PROJECTOR_ROLE
@@ -157,6 +157,15 @@ class JournalReader:
         """Return a book's events after a position, as they were recorded."""
         rows = await self.fetch("read_events", workspace_id=workspace_id, position=after, limit=limit)
         return [Recorded(*row) for row in rows]
+
+    async def request_events(self, workspace_id: str, request_id: str) -> list[Recorded]:
+        """Return all events of a request in order, none for one that the book does not know. There is no lag."""
+        rows = await self.fetch("read_stream", workspace_id=workspace_id, stream=REQUEST_STREAM + request_id)
+        return [Recorded(*row) for row in rows]
+
+    async def books_of_request(self, request_id: str) -> list[str]:
+        """Return the first ten workspaces that have a request with this id."""
+        return [row[0] for row in await self.fetch("find_books_of_stream", stream=REQUEST_STREAM + request_id)]
 
     async def wallet_unit(self, workspace_id: str, bucket: str) -> Unit | None:
         """Return the unit of a wallet, or None where the followed book has no such wallet."""

@@ -12,10 +12,24 @@ import msgspec
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
+from gateway.dialects.calls import CallBody
+from gateway.dialects.surface import SPOKEN, Interface
+from gateway.routing.candidates import Conditions
+from ledger.catalog.events import (
+    BucketDefined,
+    CatalogEvent,
+    ModelPublished,
+    ProviderPublished,
+    RateCardPublished,
+    RoutePublished,
+    RouteSuspended,
+)
+from ledger.catalog.state import Catalog, fold_catalog
 from ledger.core.amounts import AMOUNT_MINOR_MAX, Amount, Unit
 from ledger.core.rounding import Rounding
 from ledger.pricing.rate_cards import ModelRates, RateCard
 from ledger.pricing.usage import INPUT_PARTS, OUTPUT_PARTS, PARTS, Usage
+from ledger.workspace.events import KeyLimits
 
 TOO_SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
 settings.register_profile("default", max_examples=60, deadline=None, suppress_health_check=TOO_SLOW)
@@ -136,3 +150,108 @@ def event_of(kind: type[msgspec.Struct]) -> st.SearchStrategy[Any]:
     if kind.__name__ == "BucketExchanged":
         return events.filter(lambda event: event.from_bucket != event.to_bucket)
     return events
+
+
+INTERFACES: tuple[Interface, ...] = get_args(Interface)
+BUCKETS = {"credit": "CREDIT", "rmb": "CNY", "points": "POINT"}
+ROUTE_NAMES = ("r0", "r1", "r2", "r3", "r4")
+MODEL_NAMES = ("gpt-5", "claude")
+ROUTED_AT = 1000
+"""The instant for which catalogs are drawn: some cards come into force only after it."""
+
+
+@st.composite
+def usages_within(draw: st.DrawFn, input_tokens: int, output_tokens: int, *, audio: bool) -> Usage:
+    """Draw a usage of at most so many tokens, often of exactly so many, in any parts, counted ones excepted."""
+    parts: dict[str, int] = {}
+    sums = []
+    for group, most in ((INPUT_PARTS, input_tokens), (OUTPUT_PARTS, output_tokens)):
+        possible = [part for part in group if audio or not part.startswith("audio")]
+        used = draw(st.lists(st.sampled_from(possible), unique=True, max_size=len(possible)))
+        total = draw(st.just(most) | st.integers(0, most)) if used else 0
+        cuts = sorted(
+            draw(st.lists(st.integers(0, total), min_size=len(used) - 1, max_size=len(used) - 1)) if used else ()
+        )
+        parts |= {part: end - start for part, start, end in zip(used, (0, *cuts), (*cuts, total), strict=True)}
+        sums.append(total)
+    return Usage(sums[0], sums[1], parts)
+
+
+@st.composite
+def call_bodies(draw: st.DrawFn) -> CallBody:
+    """Draw what sizing reads of a call."""
+    interface = draw(st.sampled_from(INTERFACES))
+    return CallBody(
+        interface=interface,
+        body=b"",
+        members={},
+        model="smart",
+        output_limit=None
+        if interface == "embeddings"
+        else draw(st.none() | st.integers(1, 100) | st.integers(1, 10**6)),
+        choices=draw(st.integers(1, 128)) if interface == "chat" else 1,
+        text_bytes=draw(st.integers(0, 20) | st.integers(0, 10**6)),
+        images=draw(st.integers(0, 3)),
+        has_audio=draw(st.booleans()),
+    )
+
+
+@st.composite
+def catalogs(draw: st.DrawFn) -> Catalog:
+    """Draw a catalog with one model, `smart`, whose targets may be unpriced, suspended and in several buckets."""
+    events: list[CatalogEvent] = [BucketDefined(bucket, unit, 6) for bucket, unit in BUCKETS.items()]
+    dialects = sorted(SPOKEN)
+    for number in range(3):
+        address = "https://api.example/v1"
+        events.append(ProviderPublished(f"p{number}", draw(st.sampled_from(dialects)), address, "USD", 9))
+    for name in ROUTE_NAMES:
+        bucket = draw(st.sampled_from(tuple(BUCKETS)))
+        events.append(
+            RoutePublished(
+                name,
+                draw(st.sampled_from(("p0", "p1", "p2"))),
+                draw(st.sampled_from(MODEL_NAMES)),
+                bucket,
+                draw(st.sampled_from(("direct", "ordinary"))),
+                draw(st.sampled_from(("ledger", "ledger", "ledger", "caller"))),
+                None,
+                draw(st.none() | st.integers(1, 10**4)),
+                draw(st.none() | st.sampled_from((1000, 2000, 3000))),
+            )
+        )
+        for valid_from in draw(st.lists(st.sampled_from((0, ROUTED_AT, ROUTED_AT + 1)), unique=True, max_size=2)):
+            models = (draw(model_rates()),)
+            events.append(
+                RateCardPublished(RateCard(f"{name}.{valid_from}", name, bucket, valid_from, models, "drawn"))
+            )
+    events += [RouteSuspended(name) for name in draw(st.sets(st.sampled_from(ROUTE_NAMES), max_size=2))]
+    targets = draw(st.lists(st.sampled_from(ROUTE_NAMES), min_size=1, unique=True))
+    allowed = draw(st.tuples(st.booleans(), st.booleans()))
+    events.append(ModelPublished("smart", tuple(targets), 0, 600, *allowed))
+    catalog = Catalog()
+    for position, event in enumerate(events, start=1):
+        catalog = fold_catalog(catalog, event, position)
+    return catalog
+
+
+key_limits = st.builds(
+    KeyLimits,
+    models=st.none() | st.sampled_from(((), ("smart",), ("other",))),
+    buckets=st.none() | st.lists(st.sampled_from(tuple(BUCKETS)), unique=True).map(tuple),
+    allow_bucket_change=st.booleans(),
+)
+
+
+@st.composite
+def routing_conditions(draw: st.DrawFn) -> Conditions:
+    """Draw what a gateway knows beside the catalogs above: most providers can be called."""
+    providers = ("p0", "p1", "p2")
+    circuits = draw(st.sets(st.sampled_from(ROUTE_NAMES), max_size=2))
+    empty = draw(st.sets(st.sampled_from(providers), max_size=1))
+    keyless = draw(st.sets(st.sampled_from(providers), max_size=1))
+    return Conditions(
+        ROUTED_AT,
+        frozenset(providers) - keyless,
+        dict.fromkeys(circuits, "its circuit is open"),
+        dict.fromkeys(empty, "the account is empty"),
+    )

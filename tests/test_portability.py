@@ -22,13 +22,18 @@ from tests.source_tree import ROOT, package_modules
 ONE_PER_DATABASE = {
     "ledger.migration": "what this database is, not what it holds",
     "ledger.installation": "one row for the whole installation",
+    "ledger.route_health": "a few rows that say the same for every workspace",
+    "ledger.provider_health": "a few rows that say the same for every workspace",
     "projections.generation": "a few rows that say the same for every workspace",
 }
 OVER_ALL_WORKSPACES = {
     "batch.sql/find_expired": "the sweeper's question; each answer is decided again under its book's lock",
+    "batch.sql/forget_pins": "the sweeper's; each row is old by itself",
+    "service.sql/read_all_refused_calls": "the platform's view of what was refused",
     "followers.sql/find_news": "which books have news; each is claimed by its own key",
     "followers.sql/retry_failed": "once at the start of a process",
     "reading.sql/read_trial_balance": "the trial balance of the platform",
+    "reading.sql/find_books_of_stream": "whose request it is, for the command line; each book is asked by its key",
     "reading.sql/read_lag": "how far all projections are behind",
     "reading.sql/read_failures": "which books are stopped",
     "rebuild.sql/read_books": "a rebuild is of all books",

@@ -6,7 +6,6 @@ import msgspec
 
 from gateway.configuration import (
     Applied,
-    ConfigurationInvalid,
     apply_configuration,
     compare_configuration,
     parse_configuration,
@@ -15,7 +14,7 @@ from gateway.configuration import (
 from gateway.database import existing_database
 from gateway.tools.failures import ToolFailed
 from gateway.tools.voice import note, say
-from ledger.catalog.config.tables import Problem
+from ledger.catalog.config.tables import ConfigurationInvalid, Problem
 from ledger.commands import KINDS
 from ledger.core.commands import Command
 from ledger.service import SYSTEM, Ledger

@@ -1,6 +1,7 @@
 """Failures of a command whose message is all that a person needs."""
 
 from gateway.configuration import ConfigurationNotApplied
+from gateway.ledger_errors import LedgerError
 from ledger.core.refusals import Refused
 from ledger.store.connection import DATABASE_AWAY
 from ledger.store.embedded import EmbeddedServerError
@@ -24,6 +25,7 @@ EXPECTED: tuple[type[Exception], ...] = (
     ConfigurationNotApplied,
     EmbeddedServerError,
     DatabaseUnusable,
+    LedgerError,
     Refused,
     *DATABASE_AWAY,
 )

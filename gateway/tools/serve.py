@@ -6,8 +6,9 @@ from pathlib import Path
 from gateway.app import Service, close_service, create_service_app, open_service
 from gateway.database import own_database
 from gateway.ports import is_free, who_listens
-from gateway.server import run_server
+from gateway.server import Occasions, run_server
 from gateway.tools.config import apply_file
+from gateway.tools.edge import read_edge
 from gateway.tools.failures import EXPECTED, ToolFailed
 from gateway.tools.voice import note, say
 from ledger.core.identifiers import PLATFORM
@@ -23,20 +24,19 @@ def serve_production(data: Path, host: str, port: int, config: Path | None, veri
     """Serve until told to stop. Refuses demo data."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     require_free_port(host, port)
+    edge = read_edge(config, data / "spool")
     with own_database(data) as url:
         service = open_service(url, "production", verify_minutes)
         try:
             if config is not None:
                 apply_file(service.ledger, config)
             show_first_key(service)
-            run_server(
-                create_service_app(service),
-                service,
-                host,
-                port,
-                lambda: say(f"Route Ledger is ready at http://{host}:{port}"),
-                lambda: reload_config(service, config),
+            occasions = Occasions(
+                ready=lambda: say(f"Route Ledger is ready at http://{host}:{port}"),
+                reload=lambda: reload_config(service, config),
+                stopping=service.context.drain,
             )
+            run_server(create_service_app(service, edge), host, port, occasions)
         finally:
             close_service(service)
     return 0

@@ -11,10 +11,10 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from ledger.api.problems import HttpRefused
 from ledger.api.refusal_table import HttpRefusal
 from ledger.core.refusals import Refusal, Refused
+from ledger.operating import TOKEN_LENGTH_MAX
 from ledger.service import Ledger, Principal
 from ledger.workspace.commands import PLATFORM_SCOPES
 
-TOKEN_LENGTH_MAX = 512
 SCOPES = "scopes"
 """The name under which a route declares its scopes in `opt`: a set of which one is enough, None for anybody."""
 

@@ -20,6 +20,7 @@ from ledger.api.description import PartDescription, create_description_handlers,
 from ledger.api.docs_page import create_docs_handlers
 from ledger.api.health import create_health_handlers
 from ledger.api.naming import create_naming_handlers
+from ledger.api.operating import create_operating_handlers
 from ledger.api.posting import create_post_handlers
 from ledger.api.problem_pages import create_problem_handlers
 from ledger.api.problems import exception_handlers
@@ -39,6 +40,7 @@ def create_router(context: ApiContext) -> Router:
             create_batch_handler(context),
             *create_naming_handlers(context),
             *create_read_handlers(context),
+            *create_operating_handlers(context),
         ],
         request_max_body_size=BODY_BYTES_MAX,
         tags=["ledger"],

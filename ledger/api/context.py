@@ -21,6 +21,10 @@ class ApiContext:
         self.draining = False
         self._units: dict[str, Unit] = {}
 
+    def drain(self) -> None:
+        """Turn requests away from now on: the server was told to stop."""
+        self.draining = True
+
     async def answer(self, recorded: Recorded, repeated: bool) -> CommandAnswer:
         """Return what a recorded command is answered with."""
         event = event_of(recorded)

@@ -1,6 +1,6 @@
 """What each operation of this API takes and answers, in OpenAPI's words, by the operation's name."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from ledger.api.command_table import COMMAND_ROUTES, COMMANDS_MAX, POSTING_SCOPES, CommandRoute
 from ledger.api.naming import NAMED_THINGS
@@ -8,6 +8,7 @@ from ledger.api.problems import PROBLEM_JSON
 from ledger.api.schemas import IN_BATCH, json_pattern
 from ledger.checks import PATTERNS
 from ledger.core.identifiers import IDENTIFIER_PATTERN, WORKSPACE_PATTERN
+from ledger.operating import REPORT_MAX, RESPONSE_PATTERN
 from ledger.request.commands import RequestCommand
 from ledger.workspace.commands import IssueApiKey
 
@@ -62,7 +63,7 @@ def problems(*statuses: str) -> Operation:
 
 def path_parameters(fields: tuple[str, ...]) -> list[Operation]:
     """Return the ids in a path."""
-    patterns = {"workspace_id": WORKSPACE_PATTERN, **PATTERNS}
+    patterns = {"workspace_id": WORKSPACE_PATTERN, "response_id": RESPONSE_PATTERN, **PATTERNS}
     return [
         {
             "name": field,
@@ -170,11 +171,82 @@ def open_operation(name: str) -> Operation:
     return {"summary": OPEN[name], "tags": ["server"], "security": [], "responses": responses}
 
 
+def query_parameter(name: str, description: str, schema: Operation) -> Operation:
+    """Return an optional parameter of a query."""
+    return {"name": name, "in": "query", "required": False, "description": description, "schema": schema}
+
+
+REFUSED_CALLS_QUERY = [
+    query_parameter(
+        "workspace_id",
+        "Whose calls. Without it a platform's key sees all.",
+        {"type": "string", "pattern": json_pattern(WORKSPACE_PATTERN)},
+    ),
+    query_parameter("from", "The earliest hour.", {"type": "string", "format": "date-time"}),
+    query_parameter("to", "Hours that begin before this.", {"type": "string", "format": "date-time"}),
+]
+
+
+class GatewayOperation(NamedTuple):
+    """What one of a gateway's own calls says, takes and answers; no answer is 204."""
+
+    summary: str
+    body: Operation | None = None
+    answer: str | None = None
+    parameters: tuple[Operation, ...] = ()
+    scope: str = "post"
+
+
+GATEWAY = {
+    "identify_caller": GatewayOperation("Whose key a token is, and what it may do", ref("TokenBody"), "Caller"),
+    "hash_end_user": GatewayOperation("What stands for an end user in a book", ref("EndUserBody"), "EndUserHash"),
+    "count_refused_calls": GatewayOperation(
+        "Add to the calls that a gateway refused; what is sent twice counts twice",
+        {"type": "array", "maxItems": REPORT_MAX, "items": ref("RefusedCalls")},
+    ),
+    "report_health": GatewayOperation("Replace what is known of some routes and providers", ref("Health")),
+    "read_health": GatewayOperation("What gateways reported last of routes and providers", None, "Health"),
+    "pin_response": GatewayOperation("Keep for 30 days which route a stored response is on", ref("PinnedResponse")),
+    "read_pinned_response": GatewayOperation(
+        "Which route a stored response is on",
+        None,
+        "PinnedResponse",
+        tuple(path_parameters(("workspace_id", "response_id"))),
+    ),
+    "read_refused_calls": GatewayOperation(
+        "How many calls were refused, by key, hour, model and reason, the latest hour first",
+        None,
+        "RefusedCallsPage",
+        tuple(REFUSED_CALLS_QUERY),
+        "read",
+    ),
+}
+
+
+def gateway_operation(row: GatewayOperation) -> Operation:
+    """Return what one of a gateway's own calls takes and answers."""
+    operation: Operation = {
+        "summary": row.summary,
+        "description": f"Needs a key with scope `{row.scope}`.",
+        "tags": ["gateway"],
+        "parameters": list(row.parameters),
+        "responses": {
+            **({"204": {"description": "Done."}} if row.answer is None else {}),
+            **({} if row.answer is None else {"200": {"description": row.summary, **content(ref(row.answer))}}),
+            **problems(*ALWAYS, "404", *(ON_BODIES if row.body is not None else ())),
+        },
+    }
+    if row.body is not None:
+        operation["requestBody"] = {"required": True, **content(row.body)}
+    return operation
+
+
 OPERATIONS: dict[str, Operation] = {
     **{route.kind: command_operation(route) for route in COMMAND_ROUTES},
     "commands": batch_operation(),
     **naming_operations(),
     **{name: read_operation(name) for name in READS},
+    **{name: gateway_operation(row) for name, row in GATEWAY.items()},
     **{name: open_operation(name) for name in OPEN},
     **{f"{name}_head": open_operation(name) for name in ("livez", "readyz")},
 }

@@ -20,11 +20,11 @@ from ledger.api.responses import Headers, ReadyResponse, request_id_of, serve
 from ledger.core.commands import Command
 from ledger.core.identifiers import IDENTIFIER_PATTERN
 from ledger.core.refusals import Refusal, Refused
+from ledger.operating import END_USER_LENGTH_MAX
 from ledger.request.commands import RouteRequest
 from ledger.service import Ledger, Outcome, Principal
 from ledger.workspace.commands import IssueApiKey
 
-END_USER_LENGTH_MAX = 256
 REPLAYED: Headers = ((b"idempotent-replayed", b"true"),)
 
 
@@ -98,14 +98,18 @@ def idempotency_key(headers: Mapping[bytes, bytes]) -> str:
 def hide_end_user(command: Command, ledger: Ledger, place: str = "") -> None:
     """Replace the end user's own id by its keyed hash: no book ever holds the id itself."""
     if isinstance(command, RouteRequest) and command.end_user is not None:
-        end_user = command.end_user
-        if not end_user.isprintable() or not 0 < len(end_user) <= END_USER_LENGTH_MAX:
-            raise Refused(
-                Refusal.TEXT_INVALID,
-                f"{place}end_user must be 1 to {END_USER_LENGTH_MAX} characters and none a control character",
-                field=place + "end_user",
-            )
-        force_setattr(command, "end_user", ledger.hash_end_user(command.workspace_id, end_user))
+        require_end_user(command.end_user, place)
+        force_setattr(command, "end_user", ledger.hash_end_user(command.workspace_id, command.end_user))
+
+
+def require_end_user(end_user: str, place: str = "") -> None:
+    """Refuse an end user's id that is empty, endless, or holds control characters."""
+    if not end_user.isprintable() or not 0 < len(end_user) <= END_USER_LENGTH_MAX:
+        raise Refused(
+            Refusal.TEXT_INVALID,
+            f"{place}end_user must be 1 to {END_USER_LENGTH_MAX} characters and none a control character",
+            field=place + "end_user",
+        )
 
 
 async def execute_command(context: ApiContext, command: Command, scope: HTTPScope, timer: Timer) -> ReadyResponse:

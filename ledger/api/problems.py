@@ -81,10 +81,11 @@ def problem_of(code: Code, detail: str, facts: Mapping[str, Any], request_id: st
     return problem
 
 
-def headers_of(code: Code) -> Headers:
+def headers_of(code: Code, facts: Mapping[str, Any]) -> Headers:
     """Return the headers that belong to a refusal beside its body."""
     seconds = RETRY_AFTER_SECONDS.get(code)
     if seconds is not None:
+        seconds = facts.get("retry_after_seconds", seconds)
         return ((b"retry-after", b"%d" % seconds),)
     if code is HttpRefusal.NOT_AUTHENTICATED:
         return ((b"www-authenticate", b'Bearer realm="route-ledger"'),)
@@ -95,7 +96,7 @@ def problem_response(refused: Refused | HttpRefused, request_id: str) -> ReadyRe
     """Return the answer to a refusal, for handlers that answer themselves."""
     problem = problem_of(refused.code, refused.detail, refused.facts, request_id)
     body = _encoder.encode(problem)
-    return ReadyResponse(problem["status"], body, headers_of(refused.code), PROBLEM_JSON.encode())
+    return ReadyResponse(problem["status"], body, headers_of(refused.code, refused.facts), PROBLEM_JSON.encode())
 
 
 def exception_handlers(count: Callable[[Code], None]) -> dict[Any, Any]:
@@ -107,7 +108,7 @@ def exception_handlers(count: Callable[[Code], None]) -> dict[Any, Any]:
     def answer(request: AnyRequest, code: Code, detail: str, facts: Mapping[str, Any], headers: Headers) -> Answer:
         count(code)
         problem = problem_of(code, detail, facts, request_id_of(request.scope))
-        texts = {name.decode(): value.decode() for name, value in (*headers_of(code), *headers)}
+        texts = {name.decode(): value.decode() for name, value in (*headers_of(code, facts), *headers)}
         body = _encoder.encode(problem)
         return Response(body, status_code=problem["status"], media_type=PROBLEM_JSON, headers=texts)
 

@@ -45,9 +45,14 @@ RETRY_AFTER_SECONDS: dict[Code, int] = {
     Refusal.UNAVAILABLE: 2,
     Refusal.OUTCOME_UNKNOWN: 1,
     Refusal.AVAILABLE_IS_HELD: 1,
+    Refusal.REQUESTS_PER_MINUTE_EXCEEDED: 60,
+    Refusal.TOKENS_PER_MINUTE_EXCEEDED: 60,
     HttpRefusal.DRAINING: 1,
 }
-"""How long a caller waits before the same again. Refusals that do not pass by themselves have no entry."""
+"""How long a caller waits before the same again, at most where the refusal itself says `retry_after_seconds`.
+
+Refusals that do not pass by themselves have no entry.
+"""
 
 CORRECT_IT = "Correct the field that is named."
 NAME_ANOTHER = "Check the name; `GET` what exists."
@@ -177,6 +182,12 @@ REFUSAL_MEANINGS: dict[Code, Meaning] = {
     ),
     Refusal.PROJECT_SPEND_LIMIT_EXCEEDED: Meaning(
         402, "The project's spend limit for the period is reached.", "Raise the limit, or wait for the next period."
+    ),
+    Refusal.REQUESTS_PER_MINUTE_EXCEEDED: Meaning(
+        429, "The key's requests for this minute are used up.", "Repeat after `retry_after_seconds`."
+    ),
+    Refusal.TOKENS_PER_MINUTE_EXCEEDED: Meaning(
+        429, "The key's tokens for this minute are used up.", "Repeat after `retry_after_seconds`."
     ),
 }
 

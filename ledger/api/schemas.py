@@ -12,17 +12,30 @@ from ledger.api.answers import Balance, Balances, CommandAnswer, KeyAnswer
 from ledger.api.batches import BatchAnswer
 from ledger.api.command_table import COMMAND_ROUTES, CommandRoute
 from ledger.api.naming import DisplayNameBody
-from ledger.api.posting import END_USER_LENGTH_MAX
 from ledger.api.problem_pages import ProblemPage
 from ledger.api.problems import Problem
 from ledger.api.views import WorkspaceView
 from ledger.checks import LABELS, PATTERNS, REASON_REQUIRED, TEXTS
 from ledger.core import identifiers as ids
 from ledger.core.amounts import UNIT_PATTERN, VALUE_JSON_PATTERN
+from ledger.operating import (
+    END_USER_LENGTH_MAX,
+    Caller,
+    EndUserBody,
+    EndUserHash,
+    Health,
+    PinnedResponse,
+    RefusedCalls,
+    RefusedCallsPage,
+    TokenBody,
+)
 from ledger.workspace.commands import IssueApiKey
 
 REF = "#/components/schemas/{name}"
 ANSWER_TYPES = (CommandAnswer, KeyAnswer, BatchAnswer, Balance, Balances, WorkspaceView, ProblemPage, Problem)
+OPERATING_TYPES = (
+    Caller, EndUserBody, EndUserHash, Health, PinnedResponse, RefusedCalls, RefusedCallsPage, TokenBody,
+)  # fmt: skip
 IN_BATCH = "InBatch"
 PRINTABLE = r"^[^\u0000-\u001f\u007f-\u009f]*$"
 
@@ -32,7 +45,9 @@ Schema = dict[str, Any]
 def all_schemas() -> dict[str, Schema]:
     """Return every schema by name: bodies, each command as a member of a batch, and answers."""
     bodies = tuple(route.body for route in COMMAND_ROUTES)
-    _, components = msgspec.json.schema_components((*bodies, DisplayNameBody, *ANSWER_TYPES), ref_template=REF)
+    _, components = msgspec.json.schema_components(
+        (*bodies, DisplayNameBody, *ANSWER_TYPES, *OPERATING_TYPES), ref_template=REF
+    )
     schemas: dict[str, Schema] = deepcopy(components)
     for schema in schemas.values():
         narrow(schema)

@@ -14,8 +14,8 @@ from ledger.wallet.state import WalletState
 from ledger.workspace.events import KeyLimits, SpendLimit
 from ledger.workspace.state import WorkspaceState
 
-OWN_PRICES = frozenset({"source", "source_unit", "units_per_source_unit", "factor", "snapshot_digest"})
-"""What a rate card says of where its prices come from: with it a customer could tell cost and margin."""
+OWN_PRICES = frozenset("source source_unit units_per_source_unit factor snapshot_digest cost_unit cost_models".split())
+"""What a rate card says of our cost and of where its prices come from: with it a customer could tell the margin."""
 
 
 class SpendLimitView(msgspec.Struct, frozen=True):
@@ -167,5 +167,5 @@ def catalog_view(catalog: Catalog, principal: Principal) -> dict[str, Any]:
 
 
 def shown_card(card: RateCard) -> dict[str, Any]:
-    """Return a rate card's prices without where they come from."""
+    """Return a rate card's prices without where they come from and what they cost us."""
     return {name: getattr(card, name) for name in card.__struct_fields__ if name not in OWN_PRICES}

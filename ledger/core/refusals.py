@@ -101,6 +101,10 @@ class Refusal(StrEnum):
     PROJECT_SPEND_LIMIT_EXCEEDED = "project_spend_limit_exceeded"
     BALANCE_OUT_OF_RANGE = "balance_out_of_range"
 
+    # The pace of a key. Last, because it passes by itself: what lasts longer is said first.
+    REQUESTS_PER_MINUTE_EXCEEDED = "requests_per_minute_exceeded"
+    TOKENS_PER_MINUTE_EXCEEDED = "tokens_per_minute_exceeded"
+
 
 TRANSIENT = frozenset(
     {
@@ -108,6 +112,8 @@ TRANSIENT = frozenset(
         Refusal.UNAVAILABLE,
         Refusal.OUTCOME_UNKNOWN,
         Refusal.AVAILABLE_IS_HELD,
+        Refusal.REQUESTS_PER_MINUTE_EXCEEDED,
+        Refusal.TOKENS_PER_MINUTE_EXCEEDED,
     }
 )
 """Refusals that the same command may survive later without anybody adding money or changing the catalog."""

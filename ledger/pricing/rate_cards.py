@@ -9,6 +9,7 @@ from functools import lru_cache
 
 import msgspec
 
+from ledger.core.amounts import UNIT_PATTERN
 from ledger.core.identifiers import (
     IDENTIFIER_PATTERN,
     MODEL_PATTERN,
@@ -40,7 +41,10 @@ class ModelRates(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
 
 
 class RateCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """One dated version of one route's prices. `valid_from` is in microseconds since 1970 (UTC)."""
+    """One dated version of one route's prices. `valid_from` is in microseconds since 1970 (UTC).
+
+    `cost_models` are what the provider bills us, in `cost_unit` per million tokens: no customer sees them.
+    """
 
     rate_card: str
     route: str
@@ -53,6 +57,8 @@ class RateCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     units_per_source_unit: str | None = None
     factor: str | None = None
     snapshot_digest: str | None = None
+    cost_unit: str | None = None
+    cost_models: tuple[ModelRates, ...] = ()
 
 
 @lru_cache(maxsize=4096)
@@ -85,7 +91,22 @@ def check_rate_card(card: RateCard) -> RateCard:
         raise Refused(Refusal.RATE_INVALID, f"a rate card needs 1 to {MODEL_RATES_MAX} models", field="models")
     for model in card.models:
         check_model_rates(model)
+    check_costs(card)
     return card
+
+
+def check_costs(card: RateCard) -> None:
+    """Refuse rates of cost without the unit that they are in, and a unit without rates."""
+    if (card.cost_unit is None) != (not card.cost_models) or len(card.cost_models) > MODEL_RATES_MAX:
+        raise Refused(
+            Refusal.RATE_INVALID,
+            f"cost_models, at most {MODEL_RATES_MAX}, and cost_unit are stated together or not at all",
+            field="cost_models",
+        )
+    if card.cost_unit is not None:
+        check_pattern(card.cost_unit, UNIT_PATTERN, "cost_unit")
+    for model in card.cost_models:
+        check_model_rates(model)
 
 
 def check_model_rates(model: ModelRates) -> None:
@@ -126,7 +147,10 @@ def rates_for(card: RateCard, reported_model: str) -> tuple[ModelRates, bool]:
     A model that matches no pattern is rated by the card's first pattern, the route's own model, and the
     caller must flag it: the card named at routing stays the price.
     """
-    for model in card.models:
-        if matches(model.pattern, reported_model):
-            return model, True
-    return card.models[0], False
+    model = first_match(card.models, reported_model)
+    return (card.models[0], False) if model is None else (model, True)
+
+
+def first_match(models: tuple[ModelRates, ...], reported_model: str) -> ModelRates | None:
+    """Return the rates of the first pattern that a reported model has, or None."""
+    return next((model for model in models if matches(model.pattern, reported_model)), None)

@@ -38,6 +38,13 @@ class Usage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     parts: dict[str, int]
 
 
+class ModelUsage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Tokens that another model than the reported one used for the same answer."""
+
+    model: str
+    usage: Usage
+
+
 def check_usage(usage: Usage, field: str = "usage") -> Usage:
     """Return the usage when its parts are known, in range and sum to its totals; else refuse."""
     input_sum = output_sum = 0

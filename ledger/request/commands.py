@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from ledger.core.amounts import StatedAmount
 from ledger.core.commands import Command
-from ledger.pricing.usage import Usage
+from ledger.pricing.usage import ModelUsage, Usage
 from ledger.request.events import Estimate, Why
 
 Failure = Literal[
@@ -34,6 +34,15 @@ Failure = Literal[
 """Why an upstream call failed: the closed list."""
 
 UsageSource = Literal["reported", "partial", "estimated"]
+SettlementPolicy = Literal[
+    "complete",
+    "client_gone_drained",
+    "client_gone_estimated",
+    "stream_cut_estimated",
+    "usage_missing_estimated",
+]
+"""How the gateway came to the usage that it settles: the whole answer, or which rule for the lack of one."""
+
 ReleaseCause = Literal["failed", "cancelled"]
 CorrectionCause = Literal["estimate_replaced", "unpriced_priced", "rerated", "mistake"]
 
@@ -105,7 +114,11 @@ class TakeFallback(RequestCommand, frozen=True, kw_only=True, tag="take_fallback
 
 
 class SettleRequest(RequestCommand, frozen=True, kw_only=True, tag="settle_request"):
-    """Charge what was used. `charge` only where the route is priced by the caller."""
+    """Charge what was used. `charge` only where the route is priced by the caller.
+
+    `charge_limit` is the most that is charged: what the usage costs above it is waived, and recorded as that.
+    `others` are tokens that other models used for the same answer, in addition to `usage`.
+    """
 
     attempt: Number
     route: str
@@ -116,6 +129,9 @@ class SettleRequest(RequestCommand, frozen=True, kw_only=True, tag="settle_reque
     charge: StatedAmount | None = None
     first_token_ms: Count | None = None
     provider_cost: StatedAmount | None = None
+    charge_limit: StatedAmount | None = None
+    policy: SettlementPolicy | None = None
+    others: tuple[ModelUsage, ...] = ()
 
 
 class ReleaseRequest(RequestCommand, frozen=True, kw_only=True, tag="release_request"):
@@ -136,7 +152,7 @@ class RefundCharge(RequestCommand, frozen=True, kw_only=True, tag="refund_charge
 
 
 class CorrectCharge(RequestCommand, frozen=True, kw_only=True, tag="correct_charge"):
-    """Change a charge by a signed `difference`, or to what `usage` costs under `rate_card`.
+    """Change a charge by a signed `difference`, or to what `usage` and `others` cost under `rate_card`.
 
     Exactly one of the two ways is named. The event keeps the lines that the new charge consists of.
     """
@@ -146,6 +162,7 @@ class CorrectCharge(RequestCommand, frozen=True, kw_only=True, tag="correct_char
     difference: StatedAmount | None = None
     usage: Usage | None = None
     rate_card: str | None = None
+    others: tuple[ModelUsage, ...] = ()
 
 
 def request_command_id(command: RequestCommand) -> str:

@@ -8,7 +8,7 @@ import msgspec
 
 from ledger.core.amounts import Amount
 from ledger.pricing.rating import ChargeLine, UnpricedLine
-from ledger.pricing.usage import Usage
+from ledger.pricing.usage import ModelUsage, Usage
 
 
 class SkippedRoute(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -30,6 +30,11 @@ class Estimate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     input_tokens: int
     output_tokens: int
+
+
+def estimated_tokens(estimate: Estimate | None) -> int:
+    """Return how many tokens a request counts for in its key's minute until its usage is known."""
+    return 0 if estimate is None else estimate.input_tokens + estimate.output_tokens
 
 
 class RequestEvent(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="tag"):
@@ -116,7 +121,9 @@ class FallbackTaken(RequestEvent, frozen=True, tag="fallback_taken.v1"):
 class TokensSettled(RequestEvent, frozen=True, tag="tokens_settled.v1"):
     """The request was charged: charge = captured + from available + overrun, hold = captured + released.
 
-    `status_before` is `open`, or the way in which the hold had ended when the settlement came late.
+    `status_before` is `open`, or the way in which the hold had ended when the settlement came late. Where the
+    caller set `charge_limit_minor`, what the usage costs above it is `waived_minor`: the lines, or the charge that
+    a caller's own price came to, sum to charge + waived.
     """
 
     attempt: int
@@ -142,6 +149,16 @@ class TokensSettled(RequestEvent, frozen=True, tag="tokens_settled.v1"):
     first_token_ms: int | None = None
     provider_cost: Amount | None = None
     budgets: tuple[str, ...] = ()
+    waived_minor: int = 0
+    charge_limit_minor: int | None = None
+    policy: str | None = None
+    others: tuple[ModelUsage, ...] = ()
+
+
+def settled_tokens(event: TokensSettled) -> int:
+    """Return how many tokens were used, those of other models with them."""
+    used = event.usage.input_tokens + event.usage.output_tokens
+    return used + sum(other.usage.input_tokens + other.usage.output_tokens for other in event.others)
 
 
 class RequestReleased(RequestEvent, frozen=True, tag="request_released.v1"):
@@ -190,3 +207,4 @@ class ChargeCorrected(RequestEvent, frozen=True, tag="charge_corrected.v1"):
     unpriced: tuple[UnpricedLine, ...] = ()
     overrun_minor: int = 0
     budgets: tuple[str, ...] = ()
+    others: tuple[ModelUsage, ...] = ()

@@ -13,6 +13,7 @@ from ledger.wallet.decide import require_available, require_not_frozen, wallet_o
 from ledger.workspace.budgets import budgets_at, require_budget
 from ledger.workspace.decide import require_key, require_project
 from ledger.workspace.events import KeyLimits
+from ledger.workspace.pace import is_paced, require_pace
 
 MICROSECONDS = 1_000_000
 
@@ -108,6 +109,9 @@ def route(command: commands.RouteRequest, state: RequestState | None, situation:
     )
     if budgets:
         require_budget(situation.workspace, situation.budgets, budgets, hold, wallet.scale)
+    if is_paced(limits):
+        tokens = events.estimated_tokens(command.estimate)
+        require_pace(limits, situation.pace, command.api_key_id, tokens, situation.now)
     return events.RequestRouted(
         command.project_id,
         command.api_key_id,

@@ -20,7 +20,9 @@ def settle(command: commands.SettleRequest, state: RequestState, situation: Situ
     """
     require_route_and_attempt(command.route, command.attempt, state)
     wallet = wallet_of(situation.wallets, state.bucket, situation.catalog)
-    rating, charge = price(command, state, situation, wallet)
+    rating, rated = price(command, state, situation, wallet)
+    limit = charge_limit(command, wallet)
+    charge = rated if limit is None else min(rated, limit)
     captured = min(charge, state.held_minor)
     released = state.held_minor - captured
     from_available = min(charge - captured, reachable_minor(state, situation, wallet, captured))
@@ -49,6 +51,10 @@ def settle(command: commands.SettleRequest, state: RequestState, situation: Situ
         command.first_token_ms,
         provider_cost(command.provider_cost, state.route, situation),
         state.budgets,
+        rated - charge,
+        limit,
+        command.policy,
+        command.others,
     )
 
 
@@ -63,7 +69,7 @@ def require_route_and_attempt(route: str, attempt: int, state: RequestState) -> 
 def price(
     command: commands.SettleRequest, state: RequestState, situation: Situation, wallet: WalletState
 ) -> tuple[Rating | None, int]:
-    """Return the rating (None where the caller prices) and the charge in smallest parts."""
+    """Return the rating (None where the caller prices) and what it comes to in smallest parts."""
     if state.rate_card is None:
         if command.charge is None:
             raise Refused(
@@ -79,8 +85,15 @@ def price(
             field="charge",
         )
     card = situation.catalog.rate_cards[state.rate_card]
-    rating = rate_usage(command.usage, card, command.reported_model, wallet.scale)
+    rating = rate_usage(command.usage, card, command.reported_model, wallet.scale, command.others)
     return rating, rating.charge_minor
+
+
+def charge_limit(command: commands.SettleRequest, wallet: WalletState) -> int | None:
+    """Return the most that is charged, in smallest parts; None without a limit."""
+    if command.charge_limit is None:
+        return None
+    return parse_amount(command.charge_limit, wallet.measure, "charge_limit", zero=True).minor
 
 
 def reachable_minor(state: RequestState, situation: Situation, wallet: WalletState, captured: int) -> int:
@@ -148,6 +161,7 @@ def correct(command: commands.CorrectCharge, state: RequestState, situation: Sit
         rating.unpriced if rating is not None else (),
         undone,
         state.budgets,
+        command.others,
     )
 
 
@@ -162,8 +176,9 @@ def corrected(
             field="difference",
         )
     if command.difference is not None:
-        if command.rate_card is not None:
-            raise Refused(Refusal.COMMAND_INCOMPLETE, "a stated difference is not rated by a card", field="rate_card")
+        for field in ("rate_card", "others"):
+            if getattr(command, field):
+                raise Refused(Refusal.COMMAND_INCOMPLETE, "a stated difference is not rated by a card", field=field)
         difference = parse_amount(command.difference, wallet.measure, "difference", signed=True).minor
         return None, difference, None
     usage: Usage = command.usage  # type: ignore[assignment]
@@ -171,5 +186,5 @@ def corrected(
     card = situation.catalog.rate_cards.get(name) if name is not None else None
     if card is None or card.bucket != state.bucket:
         raise Refused(Refusal.RATE_CARD_UNKNOWN, f"no rate card {name!r} in bucket {state.bucket}", field="rate_card")
-    rating = rate_usage(usage, card, state.reported_model, wallet.scale)
+    rating = rate_usage(usage, card, state.reported_model, wallet.scale, command.others)
     return rating, rating.charge_minor - state.charge_minor, card.rate_card

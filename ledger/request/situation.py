@@ -8,6 +8,7 @@ from ledger.catalog.state import Catalog
 from ledger.core.amounts import Amount, StatedAmount, parse_amount
 from ledger.wallet.state import WalletState
 from ledger.workspace.budgets import Budgets
+from ledger.workspace.pace import Pace
 from ledger.workspace.state import WorkspaceState
 
 
@@ -20,6 +21,7 @@ class Situation(msgspec.Struct, frozen=True):
     workspace: WorkspaceState
     wallets: Mapping[str, WalletState]
     budgets: Budgets
+    pace: Pace
 
 
 def provider_cost(

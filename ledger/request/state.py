@@ -23,7 +23,8 @@ class RequestState(msgspec.Struct, frozen=True, omit_defaults=True):
     """A request after its events so far. Money in smallest parts of `unit`.
 
     paid: what was captured and taken from available, with corrections; refunded: what of it was given back;
-    overrun: what no balance could pay.
+    overrun: what no balance could pay. `minute` is the one in which the request counts against its key's limits
+    per minute, with `minute_tokens`; 0 for a key without such limits.
     """
 
     status: Status
@@ -49,6 +50,8 @@ class RequestState(msgspec.Struct, frozen=True, omit_defaults=True):
     refunded_minor: int = 0
     overrun_minor: int = 0
     settled_attempt: int = 0
+    minute: int = 0
+    minute_tokens: int = 0
 
 
 def fold_request(state: RequestState | None, event: events.RequestEvent, effective_at: int) -> RequestState:

@@ -21,6 +21,7 @@ from ledger.wallet.commands import ReverseFunds
 from ledger.wallet.state import WalletState
 from ledger.workspace.budgets import Budget, budgets_at
 from ledger.workspace.commands import CreateWorkspace
+from ledger.workspace.pace import MinuteUse, is_key_paced
 from ledger.workspace.state import WorkspaceState
 
 DAY_MICROSECONDS = 86_400_000_000
@@ -77,6 +78,7 @@ class Wanted:
         self.requests: dict[tuple[str, str], None] = {}
         self.commands: dict[tuple[str, str], None] = {}
         self.budgets: dict[tuple[str, str], None] = {}
+        self.paces: dict[tuple[str, str], None] = {}
         self.payments: dict[tuple[str, str], None] = {}
 
     def add(self, pending: Pending) -> None:
@@ -105,7 +107,7 @@ class Wanted:
 
 
 def gather(batch: Iterable[Pending], workspaces: dict[str, WorkspaceState], now: datetime) -> Wanted:
-    """Return all keys that a batch reads; budgets by the limits that are known before the locks are taken."""
+    """Return all keys that a batch reads; budgets and paces by the limits that are known before the locks are taken."""
     wanted = Wanted()
     for pending in batch:
         wanted.add(pending)
@@ -114,14 +116,17 @@ def gather(batch: Iterable[Pending], workspaces: dict[str, WorkspaceState], now:
             workspace = workspaces.get(command.workspace_id)
             if workspace is not None:
                 wanted.add_budgets(command, workspace, now)
+                if is_key_paced(workspace, command.api_key_id):
+                    wanted.paces[command.workspace_id, command.api_key_id] = None
     return wanted
 
 
 class Opening(msgspec.Struct, frozen=True):
-    """A book's wallets and budgets as they were read: what is written later is the difference."""
+    """A book's wallets, budgets and paces as they were read: what is written later is the difference."""
 
     wallets: dict[str, WalletState]
     budgets: dict[str, Budget]
+    pace: dict[str, MinuteUse]
 
 
 class Batch:

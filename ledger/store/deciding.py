@@ -16,6 +16,7 @@ from ledger.request.commands import TakeFallback
 from ledger.store.batch import Batch, Outcome, Pending
 from ledger.store.chain import leaf_digest, next_digest
 from ledger.workspace.budgets import NotLoaded
+from ledger.workspace.pace import PaceNotLoaded
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +30,7 @@ class Decided:
         self.touched: dict[tuple[str, str], None] = {}
         self.moved: set[tuple[str, str]] = set()
         self.not_loaded: list[tuple[str, str]] = []
+        self.paces_not_loaded: list[tuple[str, str]] = []
 
 
 def decide_batch(batch: Batch, pendings: list[Pending]) -> Decided:
@@ -56,6 +58,9 @@ def decide_one(batch: Batch, pending: Pending, decided: Decided) -> Outcome:
         return Outcome(refused=refused)
     except NotLoaded as missing:
         decided.not_loaded.append((workspace_id, missing.budget))
+        return Outcome()
+    except PaceNotLoaded as missing:
+        decided.paces_not_loaded.append((workspace_id, missing.api_key_id))
         return Outcome()
     except Exception:
         # A defect in a decision must not take the other commands of the batch with it.

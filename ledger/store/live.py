@@ -40,6 +40,7 @@ class LiveReader:
         self.catalog = Catalog()
         self._workspaces: dict[str, tuple[float, WorkspaceState]] = {}
         self._asked_at = 0.0
+        self._asking: dict[tuple[str, str, int], asyncio.Future[list[TupleRow]]] = {}
         self._pool = ReaderPool(url, QUERIES, "reader", f"-c role={WRITER_ROLE} -c statement_timeout=10s")
 
     async def close(self) -> None:
@@ -91,7 +92,16 @@ class LiveReader:
         return self.catalog
 
     async def _news(self, workspace_id: str, stream: str, version: int) -> list[TupleRow]:
-        return await self.fetch("read_stream_after", workspace_id=workspace_id, stream=stream, version=version)
+        """Return what is new in a stream. Callers who ask the same at the same time share one question."""
+        asked = self._asking.get((workspace_id, stream, version))
+        if asked is None:
+            asked = asyncio.ensure_future(
+                self.fetch("read_stream_after", workspace_id=workspace_id, stream=stream, version=version)
+            )
+            self._asking[workspace_id, stream, version] = asked
+            asked.add_done_callback(lambda _: self._asking.pop((workspace_id, stream, version), None))
+        # One caller who goes away must not take the answer from the others.
+        return await asyncio.shield(asked)
 
     async def ping(self) -> None:
         """Raise Refused(UNAVAILABLE) when the database does not answer within `PING_SECONDS`."""

@@ -23,6 +23,7 @@ from ledger.store.queries import load_queries
 from ledger.wallet.events import FundsAdded, FundsReversed
 from ledger.wallet.state import WalletState, fold_payment
 from ledger.workspace.budgets import Budget
+from ledger.workspace.pace import MinuteUse
 from ledger.workspace.state import WorkspaceState, fold_workspace
 
 QUERIES = load_queries("ledger.store.sql", "batch.sql")
@@ -70,6 +71,7 @@ def read_batch(connection: Connection[TupleRow], wanted: Wanted, caches: Caches)
         ended = run(connection, "read_ended", requests) if wanted.requests else None
         known = run(connection, "read_known", columns(wanted.commands))
         budgets = run(connection, "read_budgets", columns(wanted.budgets)) if wanted.budgets else None
+        minutes = run(connection, "read_minutes", columns(wanted.paces)) if wanted.paces else None
         payments = run(connection, "read_payments", columns(wanted.payments)) if wanted.payments else None
         take_books(batch, books)
         batch.clock, platform_position, _ = clock.fetchone() or (0, 0, "")
@@ -79,6 +81,8 @@ def read_batch(connection: Connection[TupleRow], wanted: Wanted, caches: Caches)
             take_ended(batch, ended)
         for row in known.fetchall():
             batch.known[row[0], row[5]] = Recorded(*row)
+        if minutes is not None:
+            take_minutes(batch, wanted.paces, minutes)
         if payments is not None:
             take_payments(batch, payments)
     refresh(connection, batch, caches, platform_position)
@@ -87,7 +91,7 @@ def read_batch(connection: Connection[TupleRow], wanted: Wanted, caches: Caches)
     if late:
         read_more_budgets(connection, batch, late)
     for workspace_id, book in batch.books.items():
-        batch.opening[workspace_id] = Opening(dict(book.wallets), dict(book.budgets))
+        batch.opening[workspace_id] = Opening(dict(book.wallets), dict(book.budgets), dict(book.pace))
     return batch
 
 
@@ -150,6 +154,15 @@ def take_budgets(batch: Batch, wanted: Iterable[tuple[str, str]], cursor: Cursor
             batch.books[workspace_id].budgets.setdefault(name, Budget())
     for workspace_id, name, held, charged in cursor.fetchall():
         batch.books[workspace_id].budgets[name] = Budget(held, charged)
+
+
+def take_minutes(batch: Batch, wanted: Iterable[tuple[str, str]], cursor: Cursor[TupleRow]) -> None:
+    """Keep the latest minute of the keys that were asked for; one that has no row yet used nothing."""
+    for workspace_id, api_key_id in wanted:
+        if workspace_id in batch.books:
+            batch.books[workspace_id].pace[api_key_id] = MinuteUse(is_whole=True)
+    for workspace_id, api_key_id, minute, requests, tokens in cursor.fetchall():
+        batch.books[workspace_id].pace[api_key_id] = MinuteUse(minute, requests, tokens, is_whole=True)
 
 
 def refresh(connection: Connection[TupleRow], batch: Batch, caches: Caches, platform_position: int | None) -> None:

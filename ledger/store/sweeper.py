@@ -6,6 +6,7 @@ Every process may run one: each expiry has one identity, and is decided again un
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from time import monotonic
 
 import psycopg
 
@@ -21,10 +22,15 @@ QUERIES = load_queries("ledger.store.sql", "batch.sql")
 
 PAGE = 1000
 SYSTEM = "system"
+FORGET_SECONDS = 600.0
+"""How often old rows that nobody asks for any more are deleted."""
 
 
 class Sweeper(threading.Thread):
-    """Looks for expired holds every `interval_seconds`. `execute` runs commands and waits for their outcomes."""
+    """Looks for expired holds every `interval_seconds`. `execute` runs commands and waits for their outcomes.
+
+    Now and then it deletes what is kept for a limited time, too.
+    """
 
     def __init__(
         self, url: str, execute: Callable[[Sequence[Command], str], Sequence[Outcome]], interval_seconds: float
@@ -34,6 +40,7 @@ class Sweeper(threading.Thread):
         self.execute = execute
         self.interval_seconds = interval_seconds
         self._stopping = threading.Event()
+        self._forget_at = 0.0
 
     def stop(self) -> None:
         """Finish after the page in hand."""
@@ -64,4 +71,7 @@ class Sweeper(threading.Thread):
                 swept += released
                 if len(found) < PAGE or not released:
                     break
+            if monotonic() >= self._forget_at:
+                connection.execute(QUERIES["forget_pins"])
+                self._forget_at = monotonic() + FORGET_SECONDS
         return swept

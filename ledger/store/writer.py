@@ -149,8 +149,9 @@ class Writer(threading.Thread):
         wanted = gather(pendings, caches.workspaces, datetime.now(UTC))
         batch = read_batch(connection, wanted, caches)
         decided = decide_batch(batch, pendings)
-        while decided.not_loaded:
+        while decided.not_loaded or decided.paces_not_loaded:
             wanted.budgets.update(dict.fromkeys(decided.not_loaded))
+            wanted.paces.update(dict.fromkeys(decided.paces_not_loaded))
             connection.execute("rollback")
             batch = read_batch(connection, wanted, caches)
             decided = decide_batch(batch, pendings)

@@ -16,6 +16,7 @@ from ledger.store.batch import Batch, Head
 from ledger.store.deciding import Decided
 from ledger.store.reading import columns, run
 from ledger.wallet.state import WalletState
+from ledger.workspace.pace import UNREAD, MinuteUse
 
 encode_request_state = msgspec.json.Encoder().encode
 
@@ -27,6 +28,7 @@ def write_batch(connection: Connection[TupleRow], batch: Batch, decided: Decided
         write_wallets(connection, batch)
         write_holds(connection, batch, decided)
         write_budgets(connection, batch)
+        write_minutes(connection, batch)
         touched = {event.workspace_id: None for event in decided.events}
         old_positions = {name: batch.heads[name].position for name in touched}
         for name in touched:
@@ -193,3 +195,32 @@ def write_budgets(connection: Connection[TupleRow], batch: Batch) -> None:
         "move_budgets",
         (*keys, int8_array([row[2] for row in rows]), int8_array([row[3] for row in rows])),
     )
+
+
+def write_minutes(connection: Connection[TupleRow], batch: Batch) -> None:
+    """Add what the batch moved in the minutes of keys that have limits per minute, as a difference."""
+    rows: list[tuple[str, str, MinuteUse]] = []
+    for workspace_id, book in batch.books.items():
+        before = batch.opening[workspace_id].pace
+        for api_key_id, use in book.pace.items():
+            moved = since(before.get(api_key_id, UNREAD), use)
+            if moved.requests or moved.tokens:
+                rows.append((workspace_id, api_key_id, moved))
+    if rows:
+        run(
+            connection,
+            "move_minutes",
+            (
+                *columns((row[0], row[1]) for row in rows),
+                int8_array([row[2].minute for row in rows]),
+                int8_array([row[2].requests for row in rows]),
+                int8_array([row[2].tokens for row in rows]),
+            ),
+        )
+
+
+def since(before: MinuteUse, use: MinuteUse) -> MinuteUse:
+    """Return what was added to a key's latest minute; all of it where the minute is a new one."""
+    if before.minute != use.minute:
+        return use
+    return MinuteUse(use.minute, use.requests - before.requests, use.tokens - before.tokens)

@@ -1,4 +1,4 @@
-"""`/ledger/v1`, the reads of the journal: accounts, trial balance, entries, events, statements, lag.
+"""`/ledger/v1`, the reads of the journal: accounts, trial balance, entries, events, statements, lag, receipts.
 
 The general ledger is the platform's: it names revenue, overrun and promotion. A workspace's own key sees its
 wallets' statements, in which no counter-account stands.
@@ -20,15 +20,18 @@ from ledger.api.refusal_table import HttpRefusal
 from ledger.api.responses import REVALIDATE, ReadyResponse, get_handler
 from ledger.core.refusals import Refusal, Refused
 from projections.api.parameters import (
+    AT_LEAST,
     LIMIT_DEFAULT,
     LIMIT_MAX,
     POSITION_MAX,
     Place,
+    behind,
     cursor_of,
     place_of,
     query_of,
     whole_number,
 )
+from projections.api.receipts import create_receipt_handler
 from projections.api.views import (
     AccountsView,
     EntriesPage,
@@ -45,7 +48,6 @@ from projections.reading import AccountRows, JournalReader
 
 __all__ = ["create_read_router"]
 
-AT_LEAST = "at_least_position"
 ONE = frozenset({AT_LEAST})
 PAGED = frozenset({AT_LEAST, "cursor", "limit"})
 AUDITED = requires("read", "audit")
@@ -62,6 +64,7 @@ def create_read_router(context: ApiContext, reader: JournalReader) -> Router:
         get_handler("/workspaces/{workspace_id:str}/entries", reads.read_entries, AUDITED),
         get_handler("/workspaces/{workspace_id:str}/events", reads.read_events, AUDITED),
         get_handler("/wallets/{workspace_id:str}/{bucket:str}/statement", reads.read_statement, AUDITED),
+        create_receipt_handler(context, reader),
     ]
     return Router(path=BASE_PATH, route_handlers=handlers, tags=["journal"])
 
@@ -196,13 +199,3 @@ def require_platform(scope: HTTPScope) -> None:
 def not_for_this_key(detail: str) -> HttpRefused:
     """Return the refusal of a key that has the scope, but not for this."""
     return HttpRefused(HttpRefusal.NOT_ALLOWED, detail)
-
-
-def behind(reached: int, wanted: int) -> Refused:
-    """Return the refusal of a position that is not reached yet. It may be soon, so it is worth asking again."""
-    return Refused(
-        Refusal.UNAVAILABLE,
-        f"position {wanted} is not there yet: {reached} is reached",
-        position=reached,
-        at_least_position=wanted,
-    )

@@ -5,9 +5,10 @@ from typing import Any
 import msgspec
 
 from ledger.api.operations import ALWAYS, Operation, content, path_parameters, problems, ref
+from ledger.api.schemas import json_pattern
+from ledger.core.identifiers import WORKSPACE_PATTERN
 from projections.api.answers import TrialBalance
-from projections.api.app import AT_LEAST
-from projections.api.parameters import LIMIT_DEFAULT, LIMIT_MAX
+from projections.api.parameters import AT_LEAST, LIMIT_DEFAULT, LIMIT_MAX
 from projections.api.views import (
     AccountsView,
     EntriesPage,
@@ -15,6 +16,7 @@ from projections.api.views import (
     ProjectionsView,
     StatementPage,
 )
+from projections.receipt.answers import Receipt
 
 __all__ = ["journal_operations", "journal_schemas"]
 
@@ -26,6 +28,7 @@ ANSWERS: dict[str, tuple[str, type[msgspec.Struct], tuple[str, ...]]] = {
     "read_entries": ("A workspace's entries with their legs", EntriesPage, ("workspace_id",)),
     "read_events": ("A workspace's events as they were recorded", EventsPage, ("workspace_id",)),
     "read_statement": ("A wallet's statement", StatementPage, ("workspace_id", "bucket")),
+    "read_receipt": ("A request's receipt: which wallet it burned, and why", Receipt, ("request_id",)),
 }
 WITHOUT_POSITION = frozenset({"read_platform_trial_balance", "read_projections"})
 PAGED = frozenset({"read_entries", "read_events", "read_statement"})
@@ -42,6 +45,21 @@ AT_LEAST_PARAMETER = parameter(
     "Answer only from this position of the book on: waits up to 5 s for it, then 503.",
     {"type": "integer", "minimum": 0, "maximum": 2**63 - 1},
 )
+WORKSPACE_PARAMETER = parameter(
+    "workspace_id",
+    "Whose request it is. A key of the platform must say it.",
+    {"type": "string", "pattern": json_pattern(WORKSPACE_PATTERN)},
+)
+NOT_CHANGED = {"304": {"description": "Not changed since the ETag that was named."}}
+WHO = {
+    "read_statement": "Needs a key with scope `read` or `audit`; a workspace's own key sees its own.",
+    "read_receipt": (
+        "Needs a key with scope `call`, `read` or `audit`. A workspace's own key sees its own requests, without what "
+        "is the platform's alone; with `call` alone it sees the requests that were made with it. A key of the platform "
+        "needs `read` or `audit`."
+    ),
+}
+PLATFORM_ONLY = "Needs a key of the platform with scope `read` or `audit`."
 PAGE_PARAMETERS = [
     parameter("cursor", "`next_cursor` of the page before.", {"type": "string"}),
     parameter(
@@ -63,18 +81,15 @@ def operation_of(name: str) -> Operation:
     parameters = path_parameters(fields)
     parameters += [] if name in WITHOUT_POSITION else [AT_LEAST_PARAMETER]
     parameters += PAGE_PARAMETERS if name in PAGED else []
-    who = (
-        "Needs a key with scope `read` or `audit`; a workspace's own key sees its own."
-        if name == "read_statement"
-        else "Needs a key of the platform with scope `read` or `audit`."
-    )
+    parameters += [WORKSPACE_PARAMETER] if name == "read_receipt" else []
     return {
         "summary": summary,
-        "description": who,
+        "description": WHO.get(name, PLATFORM_ONLY),
         "tags": ["journal"],
         "parameters": parameters,
         "responses": {
             "200": {"description": summary, **content(ref(answer.__name__))},
+            **(NOT_CHANGED if name == "read_receipt" else {}),
             **problems(*ALWAYS, *(("404",) if fields else ())),
         },
     }

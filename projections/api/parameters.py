@@ -2,15 +2,27 @@
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
-from urllib.parse import parse_qsl
 
 import msgspec
-from litestar.types import HTTPScope
 
-from ledger.api.problems import HttpRefused
-from ledger.api.refusal_table import HttpRefusal
+from ledger.api.parameters import invalid, query_of
+from ledger.core.refusals import Refusal, Refused
 
-__all__ = ["LIMIT_DEFAULT", "LIMIT_MAX", "Place", "cursor_of", "place_of", "query_of", "whole_number"]
+__all__ = [
+    "AT_LEAST",
+    "LIMIT_DEFAULT",
+    "LIMIT_MAX",
+    "POSITION_MAX",
+    "Place",
+    "behind",
+    "cursor_of",
+    "invalid",
+    "place_of",
+    "query_of",
+    "whole_number",
+]
+
+AT_LEAST = "at_least_position"
 
 LIMIT_DEFAULT = 50
 LIMIT_MAX = 200
@@ -26,28 +38,6 @@ class Place(msgspec.Struct, frozen=True, array_like=True):
 
 
 _decoder = msgspec.json.Decoder(Place)
-
-
-def query_of(scope: HTTPScope, known: frozenset[str]) -> Mapping[str, str]:
-    """Return the query parameters; an unknown, repeated or undecodable one is refused and named."""
-    try:
-        pairs = parse_qsl(
-            scope["query_string"].decode("ascii"),
-            keep_blank_values=True,
-            strict_parsing=bool(scope["query_string"]),
-            errors="strict",
-            max_num_fields=20,
-        )
-    except ValueError:
-        raise HttpRefused(HttpRefusal.FIELD_INVALID, "the query is malformed") from None
-    query: dict[str, str] = {}
-    for name, value in pairs:
-        if name not in known:
-            raise invalid(name[:64], "there is no such parameter")
-        if name in query:
-            raise invalid(name, "it stands twice")
-        query[name] = value
-    return query
 
 
 def whole_number(query: Mapping[str, str], name: str, default: int, minimum: int, maximum: int) -> int:
@@ -79,6 +69,11 @@ def cursor_of(place: Place) -> str:
     return urlsafe_b64encode(msgspec.json.encode(place)).rstrip(b"=").decode("ascii")
 
 
-def invalid(field: str, detail: str) -> HttpRefused:
-    """Return the refusal of a parameter."""
-    return HttpRefused(HttpRefusal.FIELD_INVALID, f"{field}: {detail}", field=field)
+def behind(reached: int, wanted: int) -> Refused:
+    """Return the refusal of a position that is not reached yet. It may be soon, so it is worth asking again."""
+    return Refused(
+        Refusal.UNAVAILABLE,
+        f"position {wanted} is not there yet: {reached} is reached",
+        position=reached,
+        at_least_position=wanted,
+    )

@@ -90,6 +90,24 @@ where workspace_id = %(workspace_id)s and position > %(position)s
 order by position
 limit %(limit)s
 
+-- name: read_stream
+-- All events of one request, by the key of its stream. The books themselves are read: a receipt has no lag.
+select workspace_id, position, stream, version, tag, command_id, recorded_at, state, digest
+from ledger.event
+where workspace_id = %(workspace_id)s and stream = %(stream)s
+order by version
+
+-- name: find_books_of_stream
+-- Whose request it is, when nobody says: each book is asked by its key.
+select book.workspace_id
+from ledger.book
+cross join lateral (
+    select from ledger.event
+    where event.workspace_id = book.workspace_id and event.stream = %(stream)s and event.version = 1
+) as begun
+order by book.workspace_id
+limit 10
+
 -- name: read_book_position
 select position from ledger.book where workspace_id = %(workspace_id)s
 

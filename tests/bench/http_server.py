@@ -5,11 +5,9 @@ at SIGTERM.
 """
 
 import sys
-from types import SimpleNamespace
-from typing import cast
 
-from gateway.app import Service, close_service, create_service_app, open_service
-from gateway.server import run_server
+from gateway.app import close_service, create_service_app, open_service
+from gateway.server import Occasions, run_server
 from ledger.core.identifiers import PLATFORM
 from ledger.service import SYSTEM
 from ledger.workspace.commands import IssueApiKey
@@ -19,8 +17,7 @@ from tests.bench.http_posts import HOST
 
 def serve_empty(port: int) -> None:
     """Serve an application with one endpoint and nothing else."""
-    stand_in = cast("Service", SimpleNamespace(context=SimpleNamespace(draining=False)))
-    run_server(create_empty_app(), stand_in, HOST, port, lambda: tell("ready"), lambda: None)
+    run_server(create_empty_app(), HOST, port, Occasions(lambda: tell("ready"), nothing, nothing))
 
 
 def serve_ledger(url: str, port: int) -> None:
@@ -29,9 +26,13 @@ def serve_ledger(url: str, port: int) -> None:
     try:
         command = IssueApiKey(workspace_id=PLATFORM, api_key_id="bench", scopes=("post", "read"))
         token = service.ledger.issue_key(command, SYSTEM).token
-        run_server(create_service_app(service), service, HOST, port, lambda: tell(token or ""), lambda: None)
+        run_server(create_service_app(service), HOST, port, Occasions(lambda: tell(token or ""), nothing, nothing))
     finally:
         close_service(service)
+
+
+def nothing() -> None:
+    """Nobody reloads or watches a benchmark's server."""
 
 
 def tell(line: str) -> None:

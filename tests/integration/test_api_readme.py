@@ -1,10 +1,15 @@
 """`ledger/README.md` says what the code does: its tables of commands, scopes and problems are compared row by row."""
 
 import re
+from types import SimpleNamespace
+from typing import cast
 
 from ledger.api.answers import CommandAnswer
 from ledger.api.command_table import COMMAND_ROUTES, COMMANDS_MAX
+from ledger.api.context import ApiContext
 from ledger.api.decoding import BODY_BYTES_MAX
+from ledger.api.operating import create_operating_handlers
+from ledger.api.operations import GATEWAY
 from ledger.api.refusal_table import MEANINGS
 from ledger.commands import command_id_of
 from ledger.decisions import EVENT_OF
@@ -65,6 +70,20 @@ def test_the_table_of_problems_is_the_code() -> None:
     """Code, status, meaning and remedy of every refusal stand on the page."""
     expected = [[code.value, str(row.status), row.meaning, row.remedy] for code, row in MEANINGS.items()]
     assert sorted(table("code")) == sorted([cell.replace("`", "") for cell in row] for row in expected)
+
+
+def test_the_table_of_what_gateways_ask_is_the_code() -> None:
+    """Every route below /gateway stands on the page with what it takes and answers, and no other one does."""
+    handlers = create_operating_handlers(cast(ApiContext, SimpleNamespace(ledger=None)))
+    expected = {}
+    for handler in handlers:
+        (path,) = handler.paths
+        (method,) = handler.http_methods - {"HEAD"}
+        row = GATEWAY[handler.name or ""]
+        if path.startswith("/gateway"):
+            expected[f"{method} {path.replace(':str', '')}"] = (row.body is not None, row.answer or "204")
+    rows = {row[0]: (row[1] != "–", re.split("[:;]", row[2])[0]) for row in table("gateway")}
+    assert rows == expected
 
 
 def test_the_table_of_scopes_is_the_code() -> None:

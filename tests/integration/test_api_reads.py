@@ -5,6 +5,9 @@ from typing import Any
 
 import pytest
 
+from ledger.catalog.commands import PublishRateCard
+from ledger.core.rounding import Rounding
+from ledger.pricing.rate_cards import ModelRates, RateCard
 from ledger.service import Ledger
 from tests.integration import scenes
 from tests.integration.api_scene import Api, open_scene, refusal
@@ -72,12 +75,20 @@ def test_the_platform_sees_the_whole_catalog(api: Api) -> None:
 
 
 def test_customers_see_prices_and_not_where_they_come_from(api: Api) -> None:
-    """Providers' accounts, sources and factors would tell cost and margin; the two answers have two tags."""
+    """Providers' accounts, sources, factors and cost would tell the margin; the two answers have two tags."""
+    costs = (ModelRates("*", {"uncached_input": "0.0777"}),)
+    costed = RateCard(
+        "direct.2", "direct", "credit", 1, (ModelRates("*", scenes.RATES),), "a list", Rounding.UP, "USD", "5", "1.5",
+        "0" * 64, "USD", costs,
+    )  # fmt: skip
+    api.command(PublishRateCard(card=costed))
+    assert api.get("/catalog").json()["rate_cards"]["direct.2"]["cost_models"][0]["rates"] == costs[0].rates
     token = api.key("reader", ("read",), ACME)
     answer = api.get("/catalog", token)
-    card = answer.json()["rate_cards"]["direct.1"]
+    card = answer.json()["rate_cards"]["direct.2"]
     assert card["models"][0]["rates"] == scenes.RATES
-    assert not {"source", "source_unit", "units_per_source_unit", "factor", "snapshot_digest"} & card.keys()
+    assert set(card) == {"rate_card", "route", "bucket", "valid_from", "models", "rounding"}
+    assert "0.0777" not in answer.text
     assert "providers" not in answer.json()
     assert "api_base" not in answer.text
     assert api.get("/catalog", **{"If-None-Match": answer.headers["etag"]}).status_code == 200

@@ -97,7 +97,8 @@ class Dice:
             lambda: wallet.UnfreezeWallet(**mine, change_id=name),
             lambda: wallet.UnfreezeWallet(**mine, change_id=name),
             lambda: SetApiKeyLimits(
-                workspace_id=ACME, change_id=name, api_key_id=KEY, limits=scenes.key_limits(day)
+                workspace_id=ACME, change_id=name, api_key_id=KEY,
+                limits=scenes.change(scenes.key_limits(day), tokens_per_minute=self.random.choice([None, 10**9])),
             ),
             lambda: SetProjectLimits(
                 workspace_id=ACME, change_id=name, project_id=PROJECT, spend_limits=scenes.spend_limits(day)

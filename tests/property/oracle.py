@@ -58,8 +58,11 @@ class Oracle(Finance):
         request.routed_at = self.instant(command)
         request.budgets = self.budget_names(request, route.bucket)
         self.need_budgets(request.budgets, amount)
+        tokens = command.estimate.input_tokens + command.estimate.output_tokens if command.estimate else 0
+        self.need_pace(request.key, tokens)
         request.expires_at = self.now + command.hold_seconds * 1_000_000
         self.hold(request, amount)
+        self.begin_minute(request, tokens)
         self.requests[command.request_id] = request
 
     def do_extend_hold(self, command: Any) -> None:
@@ -118,6 +121,8 @@ class Oracle(Finance):
         route = self.routes[request.route]
         wallet = self.wallets[route.bucket]
         charge = self.price(route, command)
+        if command.charge_limit is not None:
+            charge = min(charge, Decimal(command.charge_limit.value))
         held = request.hold
         captured = min(charge, held)
         available = wallet.available
@@ -130,6 +135,8 @@ class Oracle(Finance):
         self.post(route.bucket, f"overrun.{request.route}", f"revenue.{request.route}", overrun)
         request.status, request.charge, request.paid = "settled", charge, captured + from_available
         request.overrun, request.settled_attempt = overrun, command.attempt
+        usages = [command.usage, *(other.usage for other in command.others)]
+        self.end_minute(request, sum(usage.input_tokens + usage.output_tokens for usage in usages))
 
     def price(self, route: Route, command: Any) -> Decimal:
         """Return the charge: stated by the caller, or the sum of lines rounded half to even."""
@@ -140,10 +147,13 @@ class Oracle(Finance):
         if command.charge is not None:
             raise Refuse("charge_not_accepted")
         smallest = Decimal(1).scaleb(-self.decimals[route.bucket])
+        usages = [(command.usage, route.rates)]
+        usages += [(other.usage, self.other_rates.get(other.model, route.rates)) for other in command.others]
         lines = (
-            Decimal(tokens) * route.rates[part] / 1_000_000
-            for part, tokens in command.usage.parts.items()
-            if part in route.rates
+            Decimal(tokens) * rates[part] / 1_000_000
+            for usage, rates in usages
+            for part, tokens in usage.parts.items()
+            if part in rates
         )
         return sum((line.quantize(smallest, ROUND_HALF_EVEN) for line in lines), ZERO)
 
@@ -154,6 +164,7 @@ class Oracle(Finance):
             return
         request = self.in_state(command.request_id, "open")
         self.hold(request, -request.hold)
+        self.end_minute(request, 0)
         request.status = command.cause
 
     def do_expire_request(self, command: Any) -> None:
@@ -162,6 +173,7 @@ class Oracle(Finance):
         if self.now < request.expires_at:
             raise Refuse("hold_not_expired")
         self.hold(request, -request.hold)
+        self.end_minute(request, 0)
         request.status = "expired"
 
     def do_refund_charge(self, command: Any) -> None:

@@ -86,7 +86,9 @@ class Finance(Model):
     def do_issue_api_key(self, command: Any) -> None:
         """Note a key."""
         limits = command.limits
-        self.keys[command.api_key_id] = Limits(spend_of(limits.spend), False, limits.allow_bucket_change)
+        self.keys[command.api_key_id] = Limits(
+            spend_of(limits.spend), False, limits.allow_bucket_change, per_minute_of(limits)
+        )
 
     def do_set_api_key_limits(self, command: Any) -> None:
         """Replace a key's limits."""
@@ -95,6 +97,7 @@ class Finance(Model):
             raise Refuse("api_key_revoked")
         key.spend = spend_of(command.limits.spend)
         key.allow_bucket_change = command.limits.allow_bucket_change
+        key.per_minute = per_minute_of(command.limits)
 
     def do_revoke_api_key(self, command: Any) -> None:
         """Revoke."""
@@ -106,3 +109,8 @@ class Finance(Model):
 def spend_of(limits: Any) -> dict[tuple[str, str], Decimal]:
     """Return stated spend limits by bucket and period."""
     return {(limit.bucket, limit.period): Decimal(limit.limit.value) for limit in limits}
+
+
+def per_minute_of(limits: Any) -> tuple[int | None, int | None]:
+    """Return how many requests and tokens a key may use in a minute."""
+    return limits.requests_per_minute, limits.tokens_per_minute

@@ -69,15 +69,18 @@ class Request:
     refunded: Decimal = ZERO
     overrun: Decimal = ZERO
     settled_attempt: int = 0
+    minute: int | None = None
+    minute_tokens: int = 0
 
 
 @dataclass
 class Limits:
-    """Spend limits by (bucket, period), and what else a key has."""
+    """Spend limits by (bucket, period), and what else a key has: requests and tokens per minute."""
 
     spend: dict[tuple[str, str], Decimal] = field(default_factory=dict)
     revoked: bool = False
     allow_bucket_change: bool = True
+    per_minute: tuple[int | None, int | None] = (None, None)
 
 
 class Refuse(Exception):
@@ -102,6 +105,8 @@ class Model:
         self.payments: dict[Key, list[Any]] = {}
         self.accounts: defaultdict[tuple[str, str], Decimal] = defaultdict(Decimal)
         self.seen: dict[str, Any] = {}
+        self.minutes: defaultdict[tuple[str, int], list[int]] = defaultdict(lambda: [0, 0])
+        self.other_rates: dict[str, dict[str, Decimal]] = {}
         self.now = 0
 
     def instant(self, command: Any) -> int:
@@ -181,3 +186,32 @@ class Model:
             raise Refuse("request_not_settled")
         code = {"settled": "request_settled", "voided": "request_voided"}
         raise Refuse(code.get(request.status, "request_released"))
+
+    @property
+    def minute(self) -> int:
+        """The minute that it is, counted since 1970."""
+        return self.now // 60_000_000
+
+    def need_pace(self, key: str, tokens: int) -> None:
+        """Refuse what a key's limits per minute have no room for."""
+        used = self.minutes[key, self.minute]
+        for what, limit, taken, more in zip(
+            ("requests", "tokens"), self.keys[key].per_minute, used, (1, tokens), strict=True
+        ):
+            if limit is not None and taken + more > limit:
+                raise Refuse(f"{what}_per_minute_exceeded")
+
+    def begin_minute(self, request: Request, tokens: int) -> None:
+        """Count a routing of a key that has such limits."""
+        if self.keys[request.key].per_minute == (None, None):
+            return
+        request.minute, request.minute_tokens = self.minute, tokens
+        used = self.minutes[request.key, self.minute]
+        used[0] += 1
+        used[1] += tokens
+
+    def end_minute(self, request: Request, tokens: int) -> None:
+        """Count what was used instead of what was estimated, within the same minute; and never again."""
+        if request.minute == self.minute:
+            self.minutes[request.key, self.minute][1] += tokens - request.minute_tokens
+        request.minute = None

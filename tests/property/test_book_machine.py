@@ -1,6 +1,7 @@
 """Random interleavings of every command on one workspace, against the oracle after each step."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -12,20 +13,37 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from ledger.commands import command_id_of
 from ledger.core.accounts import WALLET_AVAILABLE, WALLET_HELD
-from ledger.core.amounts import StatedAmount
 from ledger.core.commands import Command, to_datetime
 from ledger.core.refusals import Refusal, Refused
+from ledger.pricing.usage import ModelUsage
 from ledger.request import commands as request
 from ledger.request.state import Status
 from ledger.wallet import commands as wallet
 from ledger.workspace import commands as workspace
 from tests import strategies
+from tests.property.book_draws import (
+    ROUTES,
+    UNITS,
+    amount,
+    charge_limits,
+    instants,
+    numbers,
+    other_models,
+    per_minute,
+    picks,
+    routes,
+    signed,
+    sizes,
+    spend_limits,
+    stated_limits,
+    tokens,
+    used,
+)
 from tests.property.oracle import Oracle
-from tests.property.oracle_model import Outcome, Route
+from tests.property.oracle_model import Outcome
 from tests.unit.story import (
     ACME,
     ZONE,
-    card,
     catalog_commands,
     correct_charge,
     expire_request,
@@ -42,41 +60,10 @@ from tests.unit.story import (
 )
 from tests.unit.world import SECOND, World
 
-UNITS = {"credit": ("CREDIT", 6), "rmb": ("CNY", 6), "points": ("POINT", 0)}
-RATES = {part: Decimal(rate) for part, rate in card("", "", "").models[0].rates.items()}
-ROUTES = {
-    "gpt-direct": Route("credit", "direct", "gpt-5", RATES),
-    "gpt-azure": Route("credit", "direct", "gpt-5", RATES),
-    "gpt-mini": Route("credit", "direct", "gpt-5-mini", RATES),
-    "gpt-ordinary": Route("rmb", "ordinary", "gpt-5", RATES),
-    "own-price": Route("credit", "ordinary", "gpt-5", None),
-}
 FINANCE = (
     wallet.ReverseFunds, wallet.PostAdjustment, wallet.SetCreditLimit, request.CorrectCharge,
 )  # fmt: skip
 """Only these may take available below zero."""
-
-picks = st.integers(0, 11)
-numbers = st.integers(1, 3)
-routes = st.sampled_from(tuple(ROUTES))
-sizes = st.sampled_from(("0.000001", "0.5", "1", "7", "20", "33.333333", "60", "100"))
-signed = st.sampled_from(("-60", "-1", "-0.000001", "0.5", "2", "150"))
-tokens = st.sampled_from((0, 1, 7, 333, 100_000, 2_000_000, 9_000_000))
-instants = st.none() | st.integers(0, 40 * 86_400)
-spend_limits = st.lists(
-    st.tuples(st.sampled_from(("credit", "rmb")), st.sampled_from(("day", "month")), sizes),
-    max_size=3, unique_by=lambda limit: limit[:2],
-)  # fmt: skip
-
-
-def amount(bucket: str, value: str) -> StatedAmount:
-    """Return an amount in a bucket's unit."""
-    return StatedAmount(value, UNITS[bucket][0])
-
-
-def stated_limits(drawn: list[tuple[str, Any, str]]) -> tuple[workspace.StatedSpendLimit, ...]:
-    """Return drawn limits as a command states them."""
-    return tuple(workspace.StatedSpendLimit(name, period, amount(name, value)) for name, period, value in drawn)
 
 
 class BookMachine(RuleBasedStateMachine):
@@ -88,6 +75,7 @@ class BookMachine(RuleBasedStateMachine):
         self.world = World().all(*catalog_commands())
         decimals = {bucket: scale for bucket, (_, scale) in UNITS.items()}
         self.oracle = Oracle(ROUTES, {"gpt-5": tuple(ROUTES)}, decimals, ZONE)
+        self.oracle.other_rates = {"gpt-4o": {"uncached_input": Decimal(5)}}
         self.told: list[Command] = []
         self.number = 0
         self.do(workspace_commands()[0], known_to_oracle=False)
@@ -170,18 +158,33 @@ class BookMachine(RuleBasedStateMachine):
             )
         )  # fmt: skip
 
-    @rule(pick=picks, number=numbers, origin=st.none() | routes, counts=st.tuples(tokens, tokens), size=sizes)
-    def settle(self, pick: int, number: int, origin: str | None, counts: tuple[int, int], size: str) -> None:
-        """Settle, mostly on the route that the request is on."""
+    @rule(
+        pick=picks, number=numbers, origin=st.none() | routes, counts=st.tuples(tokens, tokens), size=sizes,
+        most=charge_limits, others=other_models,
+    )  # fmt: skip
+    def settle(
+        self,
+        pick: int,
+        number: int,
+        origin: str | None,
+        counts: tuple[int, int],
+        size: str,
+        most: str | None = None,
+        others: Sequence[tuple[str, int, int]] = (),
+    ) -> None:
+        """Settle, mostly on the route that the request is on, now and then with a limit and with other models."""
         name = self.known(pick)
         known = self.world.books[ACME].requests.get(name)
         route = origin or (known.route if known and known.route else "gpt-direct")
-        parts = {"uncached_input": counts[0], "text_output": counts[1]}
-        usage = msgspec.structs.replace(
-            settle_request().usage, input_tokens=counts[0], output_tokens=counts[1], parts=parts
-        )
         charge = amount("credit", size) if ROUTES[route].rates is None else None
-        self.do(settle_request(name, attempt=number, route=route, usage=usage, charge=charge, provider_cost=None))
+        bucket = known.bucket if known and known.bucket else "credit"
+        self.do(
+            settle_request(
+                name, attempt=number, route=route, usage=used(*counts), charge=charge, provider_cost=None,
+                charge_limit=most and amount(bucket, most),
+                others=tuple(ModelUsage(model, used(*each)) for model, *each in others),
+            )
+        )  # fmt: skip
 
     @rule(pick=picks, cause=st.sampled_from(("failed", "cancelled")))
     def release(self, pick: int, cause: str) -> None:
@@ -260,15 +263,19 @@ class BookMachine(RuleBasedStateMachine):
         )
         self.do(commands[kind])
 
-    @rule(drawn=spend_limits, change=st.booleans(), key=st.sampled_from(("k1", "k2", None)))
-    def limit(self, drawn: list[tuple[str, Any, str]], change: bool, key: str | None) -> None:
-        """Replace the spend limits of a key or of the project."""
+    @rule(drawn=spend_limits, change=st.booleans(), key=st.sampled_from(("k1", "k2", None)), pace=per_minute)
+    def limit(
+        self, drawn: list[tuple[str, Any, str]], change: bool, key: str | None, pace: tuple[int | None, int | None]
+    ) -> None:
+        """Replace the limits of a key or of the project."""
         name: dict[str, Any] = {"workspace_id": ACME, "change_id": self.fresh()}
         spend = stated_limits(drawn)
         if key is None:
             self.do(workspace.SetProjectLimits(**name, project_id="web", spend_limits=spend))
         else:
-            stated = limits(spend=spend, allow_bucket_change=change)
+            stated = limits(
+                spend=spend, allow_bucket_change=change, requests_per_minute=pace[0], tokens_per_minute=pace[1]
+            )
             self.do(workspace.SetApiKeyLimits(**name, api_key_id=key, limits=stated))
 
     @rule(dice=st.integers(0, 9))
@@ -364,6 +371,17 @@ class BookMachine(RuleBasedStateMachine):
             if budget.held or budget.charged
         }
         assert known == counted
+
+    @invariant()
+    def paces_are_the_oracles(self) -> None:
+        """What every key used in its latest minute is what the oracle counts."""
+        if not hasattr(self, "oracle"):
+            return
+        for key, use in self.world.books[ACME].pace.items():
+            assert [use.requests, use.tokens] == self.oracle.minutes[key, use.minute]
+        latest = {key: use.minute for key, use in self.world.books[ACME].pace.items()}
+        for (key, minute), counted in self.oracle.minutes.items():
+            assert not any(counted) or minute <= latest[key]
 
 
 BookMachine.TestCase.settings = settings(

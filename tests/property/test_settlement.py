@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from ledger.core.amounts import StatedAmount, format_minor
 from ledger.core.refusals import Refusal, Refused
+from ledger.pricing.usage import ModelUsage, Usage
 from ledger.request.events import ChargeRefunded, TokensSettled
 from ledger.request.state import RequestState
 from ledger.wallet.state import WalletState
@@ -51,11 +52,17 @@ class Case(NamedTuple):
     key_limit: int | None
     project_limit: int | None
     ended: str | None
+    charge_limit: int | None = None
+
+    @property
+    def charged(self) -> int:
+        """What may be charged of the charge."""
+        return self.charge if self.charge_limit is None else min(self.charge, self.charge_limit)
 
 
 cases = st.builds(
     Case, st.integers(-30, 60), small, small, positive, st.integers(0, 90), st.none() | small, st.none() | small,
-    st.sampled_from((None, "failed", "cancelled", "expired")),
+    st.sampled_from((None, "failed", "cancelled", "expired")), st.none() | st.integers(0, 90),
 )  # fmt: skip
 
 
@@ -108,9 +115,10 @@ def routed(case: Case) -> World | None:
     return world
 
 
-def settle(world: World, charge: int) -> TokensSettled:
-    """Settle at a charge that the caller states."""
-    command = settle_request(route="own-price", charge=stated(charge), provider_cost=None)
+def settle(world: World, charge: int, charge_limit: int | None = None) -> TokensSettled:
+    """Settle at a charge that the caller states, within a limit if there is one."""
+    most = None if charge_limit is None else stated(charge_limit)
+    command = settle_request(route="own-price", charge=stated(charge), provider_cost=None, charge_limit=most)
     event = world.do(command).fact.event
     assert isinstance(event, TokensSettled)
     return event
@@ -123,26 +131,27 @@ def request_of(world: World) -> RequestState:
 
 @given(cases)
 def test_a_charge_is_taken_from_hold_then_available_then_overrun(case: Case) -> None:
-    """Both identities hold, each source is used up before the next, and limits cap only the excess."""
+    """All identities hold, each source is used up before the next, and limits cap only the excess."""
     world = routed(case)
     if world is None:
         return
     hold = case.hold if case.ended is None else 0
     available = case.posted - case.other_hold - hold + case.credit_limit
-    event = settle(world, case.charge)
+    event = settle(world, case.charge, case.charge_limit)
     assert min(event.captured_minor, event.released_minor, event.from_available_minor, event.overrun_minor) >= 0
     assert hold == event.captured_minor + event.released_minor
-    assert case.charge == event.captured_minor + event.from_available_minor + event.overrun_minor
-    assert event.captured_minor == min(hold, case.charge)
+    assert (event.charge_minor, event.waived_minor) == (case.charged, case.charge - case.charged)
+    assert case.charged == event.captured_minor + event.from_available_minor + event.overrun_minor
+    assert event.captured_minor == min(hold, case.charged)
     rooms = [limit - hold for limit in (case.key_limit, case.project_limit) if limit is not None]
     reach = max(0, min([available, *rooms]))
-    assert event.from_available_minor == min(case.charge - event.captured_minor, reach)
+    assert event.from_available_minor == min(case.charged - event.captured_minor, reach)
     assert event.status_before == (case.ended or "open")
     assert wallet(world).held_minor == case.other_hold
-    assert wallet(world).posted_minor == case.posted - case.charge + event.overrun_minor
+    assert wallet(world).posted_minor == case.posted - case.charged + event.overrun_minor
     assert wallet(world).available_minor >= min(0, available)
     state = request_of(world)
-    assert (state.charge_minor, state.paid_minor) == (case.charge, case.charge - event.overrun_minor)
+    assert (state.charge_minor, state.paid_minor) == (case.charged, case.charged - event.overrun_minor)
     assert (state.held_minor, state.status.value) == (0, "settled")
 
 
@@ -153,8 +162,8 @@ def test_a_settlement_moves_budgets_from_held_to_charged(case: Case) -> None:
     if world is None:
         return
     before = dict(world.books[ACME].budgets)
-    event = settle(world, case.charge)
-    paid = case.charge - event.overrun_minor
+    event = settle(world, case.charge, case.charge_limit)
+    paid = case.charged - event.overrun_minor
     for name in event.budgets:
         budget = world.books[ACME].budgets[name]
         assert (budget.held_minor, budget.charged_minor) == (0, paid)
@@ -168,8 +177,8 @@ def test_refunds_never_exceed_what_was_paid(case: Case, refunds: list[int]) -> N
     world = routed(case)
     if world is None:
         return
-    event = settle(world, case.charge)
-    left = case.charge - event.overrun_minor
+    event = settle(world, case.charge, case.charge_limit)
+    left = case.charged - event.overrun_minor
     for number, minor in enumerate(refunds):
         before = wallet(world)
         try:
@@ -193,8 +202,8 @@ def test_corrections_give_back_at_most_what_was_paid(case: Case, steps: list[int
     world = routed(case)
     if world is None:
         return
-    overrun = settle(world, case.charge).overrun_minor
-    left = case.charge - overrun
+    overrun = settle(world, case.charge, case.charge_limit).overrun_minor
+    left = case.charged - overrun
     for number, minor in enumerate(steps):
         before = wallet(world)
         command = correct_charge(correction_id=f"n{number}", difference=stated(minor))
@@ -230,3 +239,27 @@ def test_a_settled_request_settles_once(data: st.DataObject) -> None:
             world.do(command)
         assert (refused.value.code, refused.value.facts["field"]) == (Refusal.IDENTITY_CONFLICT, "charge")
     assert wallet(world) == before
+
+
+@given(st.integers(0, 9_000), st.integers(0, 3_000), st.integers(0, 40_000), st.none() | st.integers(0, 60_000))
+def test_lines_sum_to_charge_and_waived(
+    input_tokens: int, output_tokens: int, other_tokens: int, charge_limit: int | None
+) -> None:
+    """Where the ledger prices, the lines of all models are what is charged and what is waived, and no more is charged
+    than the limit."""
+    world = World()
+    world.books["platform"].catalog = LEVEL.books["platform"].catalog
+    book = world.book_of(ACME)
+    book.workspace, book.wallets = LEVEL.books[ACME].workspace, dict(LEVEL.books[ACME].wallets)
+    world.do(route_request())
+    own = Usage(input_tokens, output_tokens, {"uncached_input": input_tokens, "text_output": output_tokens})
+    others = (ModelUsage("gpt-4o", Usage(other_tokens, 7, {"uncached_input": other_tokens, "text_output": 7})),)
+    most = None if charge_limit is None else stated(charge_limit)
+    event = world.do(settle_request(usage=own, others=others, charge_limit=most, policy="complete")).fact.event
+    assert isinstance(event, TokensSettled)
+    assert sum(line.charge_minor for line in event.lines) == event.charge_minor + event.waived_minor
+    assert sum(line.charge_minor for line in event.lines if line.model == "gpt-4o") == other_tokens * 5
+    assert [(line.part, line.tokens, line.model) for line in event.unpriced] == [("text_output", 7, "gpt-4o")]
+    assert event.waived_minor == 0 or event.charge_minor == charge_limit
+    assert charge_limit is None or event.charge_minor <= charge_limit
+    assert (event.charge_limit_minor, event.policy, event.others) == (charge_limit, "complete", others)

@@ -97,9 +97,17 @@ def price_values(price: Price) -> dict[str, Any]:
     """Return a price as a table: every pattern among `models`."""
     values = msgspec.structs.asdict(price)
     values["models"] = [msgspec.structs.asdict(model) for model in price.models]
+    for name in ("snapshot_digest", "cost_unit", "cost_models"):
+        del values[name]
     if price.valid_from is not None:
         values["valid_from"] = Instant(to_datetime(price.valid_from).isoformat())
     return {name: value for name, value in values.items() if value is not None}
+
+
+def cost_values(price: Price) -> dict[str, Any] | None:
+    """Return a price's cost as a table, or None where it has none."""
+    models = [{"pattern": each.pattern, "rates": each.rates} for each in price.cost_models]
+    return {"models": models} if models else None
 
 
 class Instant:
@@ -118,8 +126,10 @@ def write(config: Config) -> str:
     texts += [table("providers", msgspec.structs.asdict(provider)) for provider in config.providers]
     for route in config.routes:
         values = msgspec.structs.asdict(route)
-        if route.price is not None:
-            values["price"] = price_values(route.price)
+        del values["prices"]
+        for price in route.prices:
+            values["price"] = price_values(price)
+            values["cost"] = cost_values(price)
         texts.append(table("routes", values))
     texts += [table("model_list", msgspec.structs.asdict(model)) for model in config.models]
     return "\n".join(texts)
@@ -145,6 +155,7 @@ def model_rates(draw: st.DrawFn) -> ModelRates:
 def prices(draw: st.DrawFn, now: int) -> Price:
     """Return a price that holds from now on, or from a date on either side of it."""
     day = 86_400_000_000
+    costs = draw(st.lists(model_rates(), max_size=2))
     return Price(
         models=tuple(draw(st.lists(model_rates(), min_size=1, max_size=2))),
         source=draw(st.sampled_from(("list 1", "list 2"))),
@@ -152,6 +163,8 @@ def prices(draw: st.DrawFn, now: int) -> Price:
         valid_from=draw(st.none() | st.integers(-3, 3).map(lambda days: now + days * day)),
         source_unit="USD" if (stated := draw(st.booleans())) else None,
         units_per_source_unit="7.1" if stated else None,
+        cost_unit="USD" if costs else None,
+        cost_models=tuple(ModelRates(each.pattern, each.rates) for each in costs),
     )
 
 
@@ -196,7 +209,7 @@ def routes_named(draw: st.DrawFn, name: str, providers: list[str], now: int) -> 
         ROUTES[name],
         draw(st.sampled_from(("direct", "ordinary"))),
         "caller" if by_caller else "ledger",
-        None if by_caller else draw(prices(now)),
+        () if by_caller else (draw(prices(now)),),
         draw(st.sampled_from((None, "deep"))),
         draw(st.sampled_from((None, 4096))),
     )

@@ -1,4 +1,4 @@
-"""One fact of each event type with every field filled: what the golden files must be decoded to, for ever."""
+"""Facts of each event type with every field filled: what the golden files must be decoded to, for ever."""
 
 from ledger.catalog import events as catalog
 from ledger.core.amounts import Amount
@@ -6,7 +6,7 @@ from ledger.core.rounding import Rounding
 from ledger.events import Event, Fact
 from ledger.pricing.rate_cards import ModelRates, RateCard
 from ledger.pricing.rating import ChargeLine, UnpricedLine
-from ledger.pricing.usage import Usage
+from ledger.pricing.usage import ModelUsage, Usage
 from ledger.request import events as request
 from ledger.wallet import events as wallet
 from ledger.workspace import events as workspace
@@ -19,6 +19,7 @@ LINES = (
     ChargeLine("text_output", 250, "10", 2500),
 )
 UNPRICED = (UnpricedLine("web_searches", 3),)
+OTHERS = (ModelUsage("gpt-4o", Usage(9, 250, {"cache_read": 9, "text_output": 250})),)
 PAID = wallet.Paid("200.00", "CNY", "1.20", "alipay-77")
 DAY, MONTH = "key/k1/credit/day/2026-09-21", "project/web/credit/month/2026-09"
 SPEND = (workspace.SpendLimit("credit", "CREDIT", "day", 500_000_000),)
@@ -85,7 +86,28 @@ EVENTS: tuple[Event, ...] = (
     catalog.ConfigApplied(SHA, 12),
 )  # fmt: skip
 
+COSTED = RateCard(
+    "gpt-direct.2", "gpt-direct", "credit", 1_700_000_000_000_001, CARD.models, "genai-prices 0.2.3: openai gpt-5",
+    Rounding.HALF_UP, "USD", "7.1", "1.25", SHA, "USD",
+    (ModelRates("gpt-5*", {"uncached_input": "0.25", "web_searches": "10000"}),),
+)  # fmt: skip
+
+LATER: dict[str, Event] = {
+    "rate_card_published.v1.2": catalog.RateCardPublished(COSTED),
+    "tokens_settled.v1.2": request.TokensSettled(
+        2, "gpt-direct", "credit", "CREDIT", "gpt-5-2026-08", USAGE, "estimated", 4000, 3000, 7, 500, 500, 1234,
+        "expired", 5625, (*LINES, ChargeLine("text_output", 250, "10", 2500, "12.5", 3125, "gpt-4o")),
+        (*UNPRICED, UnpricedLine("cache_read", 9, "gpt-4o")), True, "gpt-direct.1", "caller", 210,
+        Amount(4_000_000, "USD"), (DAY, MONTH), 3500, 4000, "stream_cut_estimated", OTHERS,
+    ),
+    "charge_corrected.v1.2": request.ChargeCorrected(
+        "n1", "gpt-direct", "credit", "CREDIT", -1000, "rerated", USAGE, "gpt-direct.2", LINES, UNPRICED, 400, (DAY,),
+        OTHERS,
+    ),
+}  # fmt: skip
+"""Events whose type got more fields since: under the tag's name and the number of this set of fields."""
+
 FACTS = {
-    str(event.__struct_config__.tag): Fact("k1", 1_790_000_000_123_456, 17, event, "trace-1", "客户 asked")
-    for event in EVENTS
+    name: Fact("k1", 1_790_000_000_123_456, 17, event, "trace-1", "客户 asked")
+    for name, event in [*((str(event.__struct_config__.tag), event) for event in EVENTS), *LATER.items()]
 }

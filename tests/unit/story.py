@@ -10,7 +10,7 @@ from ledger.core.amounts import StatedAmount
 from ledger.core.commands import Command
 from ledger.core.rounding import Rounding
 from ledger.pricing.rate_cards import ModelRates, RateCard
-from ledger.pricing.usage import Usage
+from ledger.pricing.usage import ModelUsage, Usage
 from ledger.request import commands as request
 from ledger.request.events import Estimate, SkippedRoute, Why
 from ledger.wallet import commands as wallet
@@ -32,6 +32,8 @@ PAID = Paid("200.00", "CNY", "1.20", "alipay-77")
 USAGE = Usage(
     1500, 300, {"uncached_input": 1000, "cache_read": 500, "text_output": 250, "reasoning": 50, "requests": 1}
 )
+
+OTHERS = (ModelUsage("gpt-4o", Usage(100, 20, {"uncached_input": 100, "text_output": 20})),)
 
 
 def credit(value: str) -> StatedAmount:
@@ -118,7 +120,7 @@ def limits(**fields: Any) -> workspace.StatedKeyLimits:
     )
     stated = workspace.StatedKeyLimits(
         spend=spend, models=("gpt-5", "strict"), buckets=("credit", "rmb"), allow_bucket_change=True,
-        requests_per_minute=600, tokens_per_minute=100_000,
+        requests_per_minute=6000, tokens_per_minute=100_000_000,
     )  # fmt: skip
     return msgspec.structs.replace(stated, **fields)
 
@@ -249,6 +251,7 @@ def request_commands() -> list[Command]:
         refund_charge(),
         correct_charge(),
         correct_charge(correction_id="n2", cause="rerated", difference=None, usage=again, rate_card="gpt-direct.1"),
+        correct_charge(correction_id="n3", cause="rerated", difference=None, usage=again, others=OTHERS),
         route_request("r2", route="own-price", rate_card=None),
         settle_request("r2", route="own-price", charge=credit("0.25")),
         route_request("r3"),
@@ -256,6 +259,10 @@ def request_commands() -> list[Command]:
         release_request("r3", "failed"),
         release_request("r4"),
         route_request("r5", hold_seconds=1),
+        route_request("r6"),
+        settle_request("r6", charge_limit=credit("0.001"), policy="stream_cut_estimated", others=OTHERS),
+        route_request("r7", route="own-price", rate_card=None),
+        settle_request("r7", route="own-price", charge=credit("0.25"), charge_limit=credit("0.1")),
     ]
 
 

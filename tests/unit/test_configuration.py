@@ -1,5 +1,6 @@
 """The configuration file: everything that can be wrong with it, and where keys are found."""
 
+from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
@@ -8,13 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.configuration import (
-    ConfigurationInvalid,
     parse_configuration,
     read_api_key,
     read_configuration,
+    read_provider_keys,
 )
 from ledger.catalog.config.parsing import parse_config
 from ledger.catalog.config.pricing import content_of_price
+from ledger.catalog.config.tables import ConfigurationInvalid
 from ledger.catalog.config.values import Config
 from tests.unit.configurations import RIGHT, config_of, configs, write
 from tests.unit.world import NOW
@@ -131,8 +133,8 @@ def test_what_is_written_is_read(data: st.DataObject) -> None:
     parsed = config_of(write(config))
 
     def plain(each: Config) -> list[object]:
-        priced = [(content_of_price(route.price), route.price.valid_from) for route in each.routes if route.price]
-        return [each.buckets, each.providers, [msgspec.structs.replace(r, price=None) for r in each.routes],
+        priced = [(content_of_price(price), price.valid_from) for route in each.routes for price in route.prices]
+        return [each.buckets, each.providers, [msgspec.structs.replace(r, prices=()) for r in each.routes],
                 each.models, priced]  # fmt: skip
 
     assert plain(parsed) == plain(config)
@@ -161,3 +163,37 @@ def test_a_provider_s_key_is_found_where_the_file_says(tmp_path: Path) -> None:
         read_api_key("os.environ/KEY", {})
     with pytest.raises(ConfigurationInvalid, match="can't be read"):
         read_api_key(f"file:{tmp_path}/none", {})
+
+
+def test_each_provider_s_key_is_found_or_told(tmp_path: Path) -> None:
+    """Who names no key is called without; a key that is missing or none is a problem that never repeats it."""
+    (tmp_path / "two-lines").write_text("sk-hidden\nsk-hidden")
+    provider = RIGHT[RIGHT.index("[[providers]]") : RIGHT.index("[[routes]]")]
+    others = (
+        provider.replace('"openai"', '"local"', 1).replace('api_key = "os.environ/OPENAI_KEY"\n', ""),
+        provider.replace('"openai"', '"second"', 1).replace("OPENAI_KEY", "SECOND_KEY"),
+        provider.replace('"openai"', '"filed"', 1).replace("os.environ/OPENAI_KEY", f"file:{tmp_path}/two-lines"),
+    )
+    config = config_of(RIGHT.replace(provider, provider + "".join(others)))
+
+    keys, problems = read_provider_keys(config, {"OPENAI_KEY": " sk-1 "})
+
+    assert keys == {"openai": "sk-1"}
+    assert [problem.place for problem in problems] == ["providers.second.api_key", "providers.filed.api_key"]
+    assert "os.environ/SECOND_KEY is not set" in problems[0].message
+    assert "is no key" in problems[1].message
+    assert "hidden" not in str(problems)
+
+
+def test_a_price_of_the_installed_list_is_read() -> None:
+    """The file names the list and the model; version, digest and cost go with the price."""
+    listed = 'from = "genai-prices"\nprovider = "openai"\nfactor = "1.25"\nunits_per_source_unit = "5"'
+    text = RIGHT.replace(RIGHT[RIGHT.index("source_unit") : RIGHT.index("[[routes.price.models]]")], listed + "\n")
+
+    (price,) = parse_configuration(text).routes[0].prices
+
+    assert price.models[0].rates["uncached_input"] == "7.8125"
+    assert price.source == f"genai-prices {version('genai-prices')}: openai gpt-5"
+    assert (price.cost_unit, price.cost_models[0].rates["text_output"]) == ("USD", "10")
+    with pytest.raises(ConfigurationInvalid, match="did you mean gpt-5"):
+        parse_configuration(text.replace('model = "gpt-5"', 'model = "gpt-5-tiny"'))

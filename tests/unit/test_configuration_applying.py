@@ -6,13 +6,13 @@ import pytest
 
 from gateway.configuration import (
     Applied,
-    ConfigurationInvalid,
     ConfigurationNotApplied,
     apply_configuration,
     compare_configuration,
 )
 from ledger.catalog.commands import DefineBucket
 from ledger.catalog.config.difference import diff
+from ledger.catalog.config.tables import ConfigurationInvalid
 from ledger.catalog.state import Catalog
 from ledger.core.commands import Command
 from ledger.core.refusals import Refusal, Refused

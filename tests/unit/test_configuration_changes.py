@@ -25,7 +25,7 @@ def test_the_demo_s_configuration_applies() -> None:
 
     changes = apply(world, config)
 
-    assert changes[-1] == RecordConfig(digest=config.digest, changes=17, change_id=f"{config.digest[:16]}.0")
+    assert changes[-1] == RecordConfig(digest=config.digest, changes=24, change_id=f"{config.digest[:16]}.0")
     assert diff(catalog_of(world), config, NOW).commands == ()
     assert diff(catalog_of(world), config, NOW).notices == ()
     assert catalog_of(world).models["economy"].allow_bucket_change
@@ -52,11 +52,12 @@ def test_applying_brings_the_catalog_to_the_file(data: st.DataObject) -> None:
             assert catalog.models[model.model_name].targets == model.targets
         for route in config.routes:
             assert catalog.routes[route.name].tier == route.tier
-            if route.price is not None:
-                begins = max(now, start_of(route.price, before.cards_of_route.get(route.name, ()), now))
+            for price in route.prices:
+                instants = [card.valid_from for card in before.cards_of_route.get(route.name, ())]
+                begins = max(now, start_of(price, instants, now))
                 card = card_in_force(catalog, route.name, begins + 10)
                 assert card is not None
-                assert content_of_card(card) == content_of_price(route.price)
+                assert content_of_card(card) == content_of_price(price)
 
 
 def test_nothing_changes_when_only_words_of_the_file_do() -> None:

@@ -2,7 +2,7 @@
 
 import types
 from datetime import timedelta
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 import pytest
@@ -13,7 +13,7 @@ from ledger.core.commands import Command
 from ledger.core.refusals import Refusal, Refused
 from ledger.decisions import EVENT_OF, require_same
 from ledger.events import EVENT_TYPES
-from ledger.pricing.usage import Usage
+from ledger.pricing.usage import ModelUsage, Usage
 from ledger.request import commands as request
 from ledger.wallet import commands as wallet
 from ledger.workspace import commands as workspace
@@ -35,7 +35,7 @@ CHOSEN_BY_LEDGER = {"rate_card"}
 
 def variations(value: Any, kind: Any) -> list[Any]:
     """Return other values of a field: of its own type, and None where that is allowed."""
-    options = get_args(kind) if get_origin(kind) is types.UnionType else (kind,)
+    options = get_args(kind) if get_origin(kind) in (types.UnionType, Union) else (kind,)
     others: list[Any] = []
     match value:
         case None:
@@ -69,7 +69,7 @@ def variations(value: Any, kind: Any) -> list[Any]:
 
 def other_tuples(value: tuple[Any, ...], kind: Any) -> list[Any]:
     """Return a tuple with one more, without its first, and with another first."""
-    more = {str: "zz", workspace.StatedSpendLimit: SPEND}.get(kind, "post")
+    more = {str: "zz", workspace.StatedSpendLimit: SPEND, ModelUsage: story.OTHERS[0]}.get(kind, "post")
     first = [(other, *value[1:]) for other in variations(value[0], kind)] if value else []
     return [(*value, more), *([value[1:], *first] if value else [])]
 

@@ -47,6 +47,11 @@ PASSED = datetime(2026, 9, 20, tzinfo=UTC)
 SUSPENDED = catalog.SuspendRoute(**COMMON, change_id="p", route="gpt-direct")
 FROZEN = wallet.FreezeWallet(**MINE, bucket="credit", change_id="p")
 REVOKED = workspace.RevokeApiKey(**MINE, api_key_id="k1")
+PACED = (
+    limit_key("w", requests_per_minute=1), route_request("r9", hold=credit("0.000001")),
+)  # fmt: skip
+"""What leaves no room in this minute."""
+
 ROUTING = (
     Fault(R.VALID_UNTIL_PASSED, (), {"valid_until": PASSED}),
     Fault(R.EFFECTIVE_AT_OUT_OF_RANGE, (), {"effective_at": datetime(2030, 1, 1, tzinfo=UTC)}),
@@ -71,6 +76,7 @@ ROUTING = (
     Fault(R.API_KEY_SPEND_LIMIT_EXCEEDED, (limit_key("n", spend=DAY),)),
     Fault(R.PROJECT_SPEND_LIMIT_EXCEEDED, (
         workspace.SetProjectLimits(**MINE, change_id="o", project_id="web", spend_limits=DAY),)),
+    Fault(R.REQUESTS_PER_MINUTE_EXCEEDED, PACED),
 )  # fmt: skip
 FALLING_BACK = (
     Fault(R.REQUEST_RELEASED, (release_request(),)),
@@ -95,7 +101,7 @@ SETTLING = (
     Fault(R.UNIT_MISMATCH, (), {"provider_cost": cny("1")}),
 )
 ROUTED = (route_request(),)
-LIMITS = (R.API_KEY_SPEND_LIMIT_EXCEEDED, R.PROJECT_SPEND_LIMIT_EXCEEDED)
+LIMITS = (R.API_KEY_SPEND_LIMIT_EXCEEDED, R.PROJECT_SPEND_LIMIT_EXCEEDED, R.REQUESTS_PER_MINUTE_EXCEEDED)
 CASES = [
     (name, before, command, first, second)
     for name, before, command, faults in (

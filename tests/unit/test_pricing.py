@@ -22,7 +22,7 @@ from ledger.pricing.rate_cards import (
     rates_for,
 )
 from ledger.pricing.rating import rate_tokens, rate_usage
-from ledger.pricing.usage import INPUT_PARTS, OUTPUT_PARTS, PARTS, TOKENS_MAX, Usage, check_usage
+from ledger.pricing.usage import INPUT_PARTS, OUTPUT_PARTS, PARTS, TOKENS_MAX, ModelUsage, Usage, check_usage
 from tests import strategies as drawn
 from tests.unit.story import USAGE, card
 
@@ -119,6 +119,31 @@ def test_a_rating_accounts_for_every_token(usage: Usage, rate_card: RateCard, mo
             list_charge += line.charge_minor
     assert (rating.charge_minor, rating.list_minor) == (charge, list_charge)
     assert rating.model_mismatch is (model == "other")
+
+
+@given(
+    drawn.rate_cards(),
+    st.lists(st.tuples(st.sampled_from(("gpt-5", "o3-mini", "other")), drawn.usages(10**4)), min_size=1, max_size=4),
+)
+def test_other_models_are_rated_entry_by_entry(rate_card: RateCard, used: list[tuple[str, Usage]]) -> None:
+    """Each model's tokens are rated as if they were all there was, and its lines say whose they are."""
+    (model, usage), *more = used
+    others = tuple(ModelUsage(name, each) for name, each in more)
+    alone = [rate_usage(each, rate_card, name, 6) for name, each in used]
+    rating = rate_usage(usage, rate_card, model, 6, others)
+    names = [None, *(name for name, _ in more)]
+    own = [
+        msgspec.structs.replace(line, model=name) for name, one in zip(names, alone, strict=True) for line in one.lines
+    ]
+    left = [
+        msgspec.structs.replace(line, model=name)
+        for name, one in zip(names, alone, strict=True)
+        for line in one.unpriced
+    ]
+    assert (rating.lines, rating.unpriced) == (tuple(own), tuple(left))
+    assert rating.charge_minor == sum(one.charge_minor for one in alone)
+    assert rating.list_minor == sum(one.list_minor for one in alone)
+    assert rating.model_mismatch is any(one.model_mismatch for one in alone)
 
 
 def test_lines_come_in_the_order_of_the_parts() -> None:

@@ -11,7 +11,7 @@ from ledger.core.amounts import StatedAmount
 from ledger.core.commands import Command
 from ledger.core.refusals import TRANSIENT, Refusal, Refused
 from ledger.decisions import decide
-from ledger.pricing.usage import Usage
+from ledger.pricing.usage import ModelUsage, Usage
 from ledger.wallet import commands as wallet
 from ledger.workspace import commands as workspace
 from tests.unit.story import (
@@ -131,6 +131,14 @@ CASES = (
     Case(R.COMMAND_INCOMPLETE, "difference", SETTLED, correct_charge(difference=None)),
     Case(R.COMMAND_INCOMPLETE, "difference", SETTLED, correct_charge(usage=Usage(0, 0, {}))),
     Case(R.COMMAND_INCOMPLETE, "rate_card", SETTLED, correct_charge(rate_card="gpt-direct.1")),
+    Case(R.COMMAND_INCOMPLETE, "others", SETTLED, correct_charge(others=(ModelUsage("gpt-4o", Usage(0, 0, {})),))),
+    Case(R.USAGE_INVALID, "others.usage", (route_request(),), settle_request(
+        others=(ModelUsage("gpt-4o", Usage(1, 0, {})),))),
+    Case(R.TEXT_INVALID, "others.model", (route_request(),), settle_request(
+        others=(ModelUsage("", Usage(0, 0, {})),))),
+    Case(R.NUMBER_OUT_OF_RANGE, "others", (route_request(),), settle_request(
+        others=(ModelUsage("gpt-4o", Usage(0, 0, {})),) * 65)),
+    Case(R.TEXT_INVALID, "policy", (route_request(),), settle_request(policy="guessed")),
     Case(R.USAGE_INVALID, "usage", (route_request(),), settle_request(usage=Usage(1, 0, {}))),
     Case(R.RATE_INVALID, "rate", (), exchange(rate="1e3")),
     Case(R.LIMIT_INVALID, "spend", (), limit_key(spend=spend("credit", credit("1")) * 2)),
@@ -237,6 +245,7 @@ CASES = (
     Case(R.CHARGE_NOT_ACCEPTED, "charge", (route_request(),), settle_request(charge=credit("1"))),
     Case(R.UNIT_MISMATCH, "hold", (), route_request(hold=cny("1"))),
     Case(R.UNIT_MISMATCH, "provider_cost", (route_request(),), settle_request(provider_cost=cny("1"))),
+    Case(R.UNIT_MISMATCH, "charge_limit", (route_request(),), settle_request(charge_limit=cny("1"))),
     Case(R.AMOUNT_MALFORMED, "hold", (), route_request(hold=credit("1e3"))),
     Case(R.AMOUNT_MALFORMED, "hold", (), route_request(hold=credit("1.1234567"))),
     Case(R.AMOUNT_MALFORMED, "paid.amount", (), wallet.AddFunds(
@@ -249,6 +258,7 @@ CASES = (
     Case(R.AMOUNT_NOT_POSITIVE, "hold", (route_request(),), extend_hold(hold=credit("0"))),
     Case(R.AMOUNT_NOT_POSITIVE, "charge", (route_request(**OWN),), settle_request(
         route="own-price", charge=credit("-1"))),
+    Case(R.AMOUNT_NOT_POSITIVE, "charge_limit", (route_request(),), settle_request(charge_limit=credit("-1"))),
     Case(R.AMOUNT_NOT_POSITIVE, "difference", SETTLED, correct_charge(
         difference=None, usage=settle_request().usage)),
     Case(R.EXCHANGE_DOES_NOT_ADD_UP, "to_amount", (), exchange(to_amount=points("13"))),
@@ -284,6 +294,11 @@ CASES = (
         **MINE, change_id="y", project_id="web", spend_limits=spend("credit", credit("10"))),
         route_request()), route_request("r2", hold=credit("0.000001"))),
     Case(R.BALANCE_OUT_OF_RANGE, None, FULL, add("credit", credit(BIG))),
+    Case(R.REQUESTS_PER_MINUTE_EXCEEDED, None, (limit_key(requests_per_minute=1), route_request()),
+         route_request("r2")),
+    Case(R.TOKENS_PER_MINUTE_EXCEEDED, None, (limit_key(tokens_per_minute=2799), route_request()),
+         route_request("r2")),
+    Case(R.TOKENS_PER_MINUTE_EXCEEDED, None, (limit_key(tokens_per_minute=1399),), route_request()),
 )  # fmt: skip
 
 GIVEN_ELSEWHERE = {
@@ -326,10 +341,11 @@ def test_a_refusal_names_what_is_wrong(case: Case) -> None:
     assert before == (book.position, book.wallets, book.requests, book.workspace)
 
 
-def test_only_four_refusals_pass_by_themselves() -> None:
-    """Repeating unchanged helps when the service was busy or holds were in the way, and in no other case."""
+def test_only_six_refusals_pass_by_themselves() -> None:
+    """Repeating unchanged helps when the service was busy, holds or a minute's limit were in the way, and else never."""
     assert set(TRANSIENT) == {
         Refusal.OVERLOADED, Refusal.UNAVAILABLE, Refusal.OUTCOME_UNKNOWN, Refusal.AVAILABLE_IS_HELD,
+        Refusal.REQUESTS_PER_MINUTE_EXCEEDED, Refusal.TOKENS_PER_MINUTE_EXCEEDED,
     }  # fmt: skip
     assert Refused(Refusal.OVERLOADED, "busy").transient
     assert not Refused(Refusal.TEXT_INVALID, "bad").transient

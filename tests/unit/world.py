@@ -14,6 +14,7 @@ from ledger.decisions import decide, require_same
 from ledger.events import Event, Fact, decode_fact, encode_fact
 from ledger.posting_rules import post
 from ledger.workspace.budgets import Budget, NotLoaded
+from ledger.workspace.pace import MinuteUse, PaceNotLoaded
 
 NOW = 1_790_000_000_000_000
 """2026-09-21 14:13:20 UTC, in microseconds."""
@@ -64,10 +65,12 @@ class World:
         return done
 
     def decide(self, command: Command, actor: str, book: BookState) -> "Decided":
-        """Decide, reading budgets as they are asked for: what was never read is empty."""
+        """Decide, reading budgets and paces as they are asked for: what was never read is empty."""
         while True:
             try:
                 decision = decide(command, actor, book, self.books[PLATFORM].catalog, self.now)
+            except PaceNotLoaded as missing:
+                book.pace[missing.api_key_id] = MinuteUse(is_whole=True)
             except NotLoaded as missing:
                 book.budgets[missing.budget] = Budget()
             else:

@@ -37,6 +37,7 @@ def diff(catalog: Catalog, config: Config, now: int) -> Difference:
     """
     problems = tuple(immutable_changes(catalog, config))
     notices = (
+        *config.notices,
         *left_alone(catalog, config),
         *unreachable(config),
         *(notice for route in config.routes for notice in price_notices(catalog, route, now)),

@@ -9,39 +9,48 @@ import tomllib
 from typing import Any, cast, get_args
 
 from ledger.catalog.commands import Dialect, PricedBy, Tier
+from ledger.catalog.config.listed import LookUp, no_list
+from ledger.catalog.config.prices import About, read_prices
 from ledger.catalog.config.relations import relations
 from ledger.catalog.config.tables import Problem, Table
-from ledger.catalog.config.values import UNREADABLE_SCALE, Bucket, Config, Model, Price, Provider, Route
+from ledger.catalog.config.values import UNREADABLE_SCALE, Bucket, Config, Model, Provider, Route
 from ledger.core.amounts import SCALE_MAX, UNIT_PATTERN
 from ledger.core.identifiers import LABEL_LENGTH_MAX, MODEL_PATTERN, NAME_PATTERN
-from ledger.core.rounding import Rounding
-from ledger.pricing.rate_cards import MODEL_RATES_MAX, ModelRates
 
 SECRET_SOURCE_PATTERN = re.compile(r"(?:os\.environ/[A-Za-z_][A-Za-z0-9_]*|file:/[^\x00-\x1f\x7f]+)\Z")
 API_BASE_PATTERN = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+(?:/[A-Za-z0-9._~/:-]*)?\Z")
 """No user, password or query: each of them may be a secret, and the address stands in the catalog."""
 
-MODEL_GLOB_PATTERN = re.compile(r"[A-Za-z0-9*][A-Za-z0-9._:/@+*-]{0,127}\Z")
 TARGETS_MAX = 32
 TOKENS_MAX = 10**9
 
 
-def parse_config(text: str) -> tuple[Config | None, tuple[Problem, ...]]:
-    """Return what a file says and no problems, or None and all its problems."""
+def parse_config(text: str, look_up: LookUp = no_list) -> tuple[Config | None, tuple[Problem, ...]]:
+    """Return what a file says and no problems, or None and all its problems.
+
+    Prices that the file takes from a list are looked up.
+    """
     try:
         values = tomllib.loads(text)
         digest = hashlib.sha256(text.encode()).hexdigest()
     except (ValueError, RecursionError) as error:
         return None, (Problem("file", f"is no TOML: {error}"),)
     problems: list[Problem] = []
+    notices: list[Problem] = []
     top = Table("", values, problems)
+    buckets = tuple(read_bucket(table) for table in top.tables("buckets", "name"))
+    providers = tuple(read_provider(table) for table in top.tables("providers", "name"))
+    cost_units = {provider.name: provider.cost_unit for provider in providers}
     config = Config(
-        buckets=tuple(read_bucket(table) for table in top.tables("buckets", "name")),
-        providers=tuple(read_provider(table) for table in top.tables("providers", "name")),
-        routes=tuple(read_route(table) for table in top.tables("routes", "name")),
+        buckets=buckets,
+        providers=providers,
+        routes=tuple(read_route(table, cost_units, look_up, notices) for table in top.tables("routes", "name")),
         models=tuple(read_model(table) for table in top.tables("model_list", "model_name")),
         digest=digest,
+        notices=tuple(notices),
     )
+    # The gateway's own settings are none of the catalog's business: who runs a gateway checks them.
+    top.table("gateway")
     top.close()
     problems += relations(config)
     return (None if problems else config), tuple(problems)
@@ -93,75 +102,34 @@ def read_api_key(table: Table) -> str | None:
     return api_key or None
 
 
-def read_route(table: Table) -> Route:
+def read_route(table: Table, cost_units: dict[str, str], look_up: LookUp, notices: list[Problem]) -> Route:
     """Return one of `[[routes]]`."""
     model = table.name("model", MODEL_PATTERN)
+    provider = table.name("provider", NAME_PATTERN)
+    context_tokens = table.whole("context_tokens", 1, TOKENS_MAX)
     priced_by = table.choice("priced_by", get_args(PricedBy), "ledger")
-    priced = table.table("price")
-    if priced_by == "caller" and priced is not None:
-        table.problem("price", 'a route that is priced_by = "caller" has no price of its own')
-    elif priced_by == "ledger" and not table.has("price"):
+    price, cost = table.table("price"), table.table("cost")
+    if priced_by == "caller":
+        for key in ("price", "cost"):
+            if table.has(key):
+                table.problem(key, f'a route that is priced_by = "caller" has no {key} of its own')
+    elif not table.has("price"):
         table.problem("price", 'is missing: give rates, or priced_by = "caller" where the charge is sent')
+    about = About(model, context_tokens, cost_units.get(provider, ""), look_up, notices)
     route = Route(
         name=table.name("name", NAME_PATTERN),
-        provider=table.name("provider", NAME_PATTERN),
+        provider=provider,
         model=model,
         bucket=table.name("bucket", NAME_PATTERN),
         tier=cast(Any, table.choice("tier", get_args(Tier))),
         priced_by=cast(Any, priced_by),
-        price=None if priced is None else read_price(priced, model),
+        prices=() if price is None else read_prices(price, cost, about),
         depth=table.text("depth", LABEL_LENGTH_MAX) or None,
         default_output_limit=table.whole("default_output_limit", 1, TOKENS_MAX),
-        context_tokens=table.whole("context_tokens", 1, TOKENS_MAX),
+        context_tokens=context_tokens,
     )
     table.close()
     return route
-
-
-def read_price(table: Table, model: str) -> Price:
-    """Return a route's price: rates of its own model, and of others by pattern where they differ."""
-    models = []
-    if table.has("rates") or not table.has("models"):
-        models.append(read_model_rates(table, model))
-    for each in table.tables("models", "pattern"):
-        models.append(read_model_rates(each, ""))
-        each.close()
-    if len(models) > MODEL_RATES_MAX:
-        table.problem("models", f"are more than {MODEL_RATES_MAX}")
-    price = Price(
-        models=tuple(models),
-        source=table.text("source", 200, "configuration"),
-        rounding=Rounding(table.choice("rounding", tuple(Rounding), "half_even")),
-        valid_from=table.instant("valid_from"),
-        source_unit=table.name("source_unit", UNIT_PATTERN, required=False) or None,
-        units_per_source_unit=read_factor(table, "units_per_source_unit"),
-        factor=read_factor(table, "factor"),
-    )
-    if price.units_per_source_unit and not table.has("source_unit"):
-        table.problem("units_per_source_unit", "needs the source_unit that it counts")
-    table.close()
-    return price
-
-
-def read_factor(table: Table, key: str) -> str | None:
-    """Return a decimal text that is greater than zero, or None."""
-    factor = table.rate(key)
-    if factor is not None and not factor.strip("0."):
-        table.problem(key, "must be greater than zero")
-    return factor
-
-
-def read_model_rates(table: Table, model: str) -> ModelRates:
-    """Return the rates for reported models of one pattern; the route's own model where none is named."""
-    pattern = table.name("pattern", MODEL_GLOB_PATTERN, required=not model)
-    rates, list_rates = table.rates("rates"), table.rates("list_rates")
-    stated = table.values.get("rates", {})
-    if not stated:
-        table.problem("rates", "are missing: without a rate a token would have no price")
-    for part in list_rates if isinstance(stated, dict) else ():
-        if part not in stated:
-            table.problem(f"list_rates.{part}", "has a list rate but no rate")
-    return ModelRates(pattern or model, rates, list_rates)
 
 
 def read_model(table: Table) -> Model:

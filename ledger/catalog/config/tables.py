@@ -4,7 +4,7 @@ A value is never repeated in a problem: it could be a secret that somebody wrote
 """
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from datetime import date, datetime, time
 from difflib import get_close_matches
 from typing import Any
@@ -39,6 +39,14 @@ class Problem(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         return f"{self.place}: {self.message}"
+
+
+class ConfigurationInvalid(ValueError):
+    """A file can't be applied. `problems` has all that is wrong, not only the first."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = tuple(problems)
 
 
 class Table:
@@ -107,6 +115,15 @@ class Table:
         if value is None or minimum <= value <= maximum:
             return value
         self.problem(key, f"must be between {minimum} and {maximum}")
+        return None
+
+    def number(self, key: str, minimum: float, maximum: float) -> float | None:
+        """Return a number within its bounds, whole or not; None when it is absent or wrong."""
+        kind = float if type(self.values.get(key)) is float else int
+        value: float | None = self._take(key, kind, False)
+        if value is None or minimum <= value <= maximum:
+            return value
+        self.problem(key, f"must be between {minimum:g} and {maximum:g}")
         return None
 
     def flag(self, key: str) -> bool:

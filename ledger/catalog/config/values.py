@@ -7,6 +7,7 @@ is made of it.
 import msgspec
 
 from ledger.catalog.commands import Dialect, PricedBy, Tier
+from ledger.catalog.config.tables import Problem
 from ledger.core.rounding import Rounding
 from ledger.pricing.rate_cards import ModelRates
 
@@ -35,9 +36,9 @@ class Provider(msgspec.Struct, frozen=True):
 
 
 class Price(msgspec.Struct, frozen=True):
-    """A route's rates in its bucket's unit per million tokens, and where they come from.
+    """A route's rates in its bucket's unit per million tokens, where they come from, and what the provider bills us.
 
-    `valid_from` in microseconds; without it a price holds from when it is applied.
+    `valid_from` in microseconds; without it a price holds from when it is applied. `cost_models` are in `cost_unit`.
     """
 
     models: tuple[ModelRates, ...]
@@ -47,10 +48,13 @@ class Price(msgspec.Struct, frozen=True):
     source_unit: str | None = None
     units_per_source_unit: str | None = None
     factor: str | None = None
+    snapshot_digest: str | None = None
+    cost_unit: str | None = None
+    cost_models: tuple[ModelRates, ...] = ()
 
 
 class Route(msgspec.Struct, frozen=True):
-    """A provider's model in one bucket. `price` is None only where the caller prices."""
+    """A provider's model in one bucket. `prices` follow each other; there is none only where the caller prices."""
 
     name: str
     provider: str
@@ -58,7 +62,7 @@ class Route(msgspec.Struct, frozen=True):
     bucket: str
     tier: Tier
     priced_by: PricedBy = "ledger"
-    price: Price | None = None
+    prices: tuple[Price, ...] = ()
     depth: str | None = None
     default_output_limit: int | None = None
     context_tokens: int | None = None
@@ -76,10 +80,11 @@ class Model(msgspec.Struct, frozen=True):
 
 
 class Config(msgspec.Struct, frozen=True):
-    """A whole file. `digest` is the SHA-256 of its text, in hex."""
+    """A whole file. `digest` is the SHA-256 of its text, in hex; `notices` are what a person should know of it."""
 
     buckets: tuple[Bucket, ...]
     providers: tuple[Provider, ...]
     routes: tuple[Route, ...]
     models: tuple[Model, ...]
     digest: str
+    notices: tuple[Problem, ...] = ()

@@ -63,6 +63,12 @@ select budget.workspace_id, budget.budget, budget.held_minor, budget.charged_min
 from unnest(%b::text[], %b::text[]) as wanted (workspace_id, budget)
 join ledger.budget on budget.workspace_id = wanted.workspace_id and budget.budget = wanted.budget
 
+-- name: read_minutes
+select minute_use.workspace_id, minute_use.api_key_id, minute_use.minute, minute_use.requests, minute_use.tokens
+from unnest(%b::text[], %b::text[]) as wanted (workspace_id, api_key_id)
+join ledger.minute_use
+    on minute_use.workspace_id = wanted.workspace_id and minute_use.api_key_id = wanted.api_key_id
+
 -- name: read_payments
 -- A payment and its reversals share the beginning of their identity. Two questions, each with its own range of
 -- the index: joined by `or` they would walk through the whole book.
@@ -151,6 +157,17 @@ set held_minor = budget.held_minor + moved.held_minor, charged_minor = budget.ch
 from unnest(%b::text[], %b::text[], %b::int8[], %b::int8[]) as moved (workspace_id, budget, held_minor, charged_minor)
 where budget.workspace_id = moved.workspace_id and budget.budget = moved.budget
 
+-- name: move_minutes
+-- A difference where the key's latest minute is the same, else the new minute begins with it.
+insert into ledger.minute_use (workspace_id, api_key_id, minute, requests, tokens)
+select * from unnest(%b::text[], %b::text[], %b::int8[], %b::int8[], %b::int8[])
+on conflict (workspace_id, api_key_id) do update
+set minute = excluded.minute,
+    requests = excluded.requests
+        + case when minute_use.minute = excluded.minute then minute_use.requests else 0 end,
+    tokens = excluded.tokens
+        + case when minute_use.minute = excluded.minute then minute_use.tokens else 0 end
+
 -- name: move_books
 -- A book that is not where it was read makes this fail, and the commit behind it with it.
 with moved as (
@@ -178,3 +195,8 @@ from ledger.hold
 where expires_at <= (extract(epoch from statement_timestamp()) * 1000000)::int8
 order by expires_at
 limit %b
+
+-- name: forget_pins
+-- Kept responses that are older than anybody keeps them.
+delete from ledger.pinned_response
+where pinned_at < statement_timestamp() - interval '30 days'

@@ -33,3 +33,65 @@ where workspace_id = %(workspace_id)s
 
 -- name: ping
 select 1
+
+-- name: count_refused_calls
+insert into ledger.refused_call (workspace_id, api_key_id, hour, model, reason, calls)
+select *
+from unnest(
+    %(workspaces)s::text[], %(keys)s::text[], %(hours)s::int8[], %(models)s::text[], %(reasons)s::text[],
+    %(calls)s::int8[])
+on conflict (workspace_id, hour, api_key_id, model, reason) do update
+set calls = refused_call.calls + excluded.calls
+
+-- name: read_refused_calls
+select workspace_id, api_key_id, hour, model, reason, calls
+from ledger.refused_call
+where workspace_id = %(workspace_id)s and hour >= %(begin)s::int8 and hour < %(end)s::int8
+order by hour desc, api_key_id, model, reason
+limit %(rows)s::int8
+
+-- name: read_all_refused_calls
+select workspace_id, api_key_id, hour, model, reason, calls
+from ledger.refused_call
+where hour >= %(begin)s::int8 and hour < %(end)s::int8
+order by hour desc, workspace_id, api_key_id, model, reason
+limit %(rows)s::int8
+
+-- name: read_route_health
+select route, state, reason, open_until, changed_at from ledger.route_health order by route
+
+-- name: read_provider_health
+select provider, account_empty_until, changed_at from ledger.provider_health order by provider
+
+-- name: report_route_health
+-- Sorted, so that two reports never wait for each other in a circle.
+insert into ledger.route_health (route, state, reason, open_until, changed_at)
+select *
+from unnest(
+    %(routes)s::text[], %(states)s::text[], %(reasons)s::text[], %(ends)s::int8[], %(changes)s::int8[])
+    as reported (route, state, reason, open_until, changed_at)
+order by route
+on conflict (route) do update
+set state = excluded.state, reason = excluded.reason, open_until = excluded.open_until,
+    changed_at = excluded.changed_at
+
+-- name: report_provider_health
+insert into ledger.provider_health (provider, account_empty_until, changed_at)
+select *
+from unnest(%(providers)s::text[], %(ends)s::int8[], %(changes)s::int8[])
+    as reported (provider, account_empty_until, changed_at)
+order by provider
+on conflict (provider) do update
+set account_empty_until = excluded.account_empty_until, changed_at = excluded.changed_at
+
+-- name: pin_response
+insert into ledger.pinned_response (workspace_id, response_id, route, request_id)
+values (%(workspace_id)s, %(response_id)s, %(route)s, %(request_id)s)
+on conflict (workspace_id, response_id) do update
+set route = excluded.route, request_id = excluded.request_id, pinned_at = clock_timestamp()
+
+-- name: read_pinned_response
+select route, request_id
+from ledger.pinned_response
+where workspace_id = %(workspace_id)s and response_id = %(response_id)s
+    and pinned_at >= statement_timestamp() - interval '30 days'

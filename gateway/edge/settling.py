@@ -1,0 +1,149 @@
+"""The last words of a call: what is charged and why, or that the hold is given back.
+
+Every choice made here is a rule that the configuration declares and the receipt prints (`SettlementPolicy`).
+"""
+
+import asyncio
+from time import monotonic
+from typing import Literal
+
+import msgspec
+
+from gateway.books.protocol import Posted
+from gateway.books.settler import Settled
+from gateway.edge.gateway import Gateway
+from gateway.edge.journey import Journey
+from gateway.routing.costing import provider_cost
+from gateway.usage.filling import fill_in
+from gateway.usage.reported import ModelUsage as ReportedModelUsage
+from gateway.usage.reported import ReportedUsage
+from ledger.core.amounts import Unit, format_minor, state_amount
+from ledger.pricing.usage import ModelUsage
+from ledger.request.commands import ReleaseCause, ReleaseRequest, SettlementPolicy, SettleRequest, UsageSource
+from ledger.request.events import TokensSettled
+
+Ending = Literal["complete", "client_gone", "stream_cut"]
+"""How an answer came to its end: whole, after its client had hung up, or cut off by the upstream."""
+
+
+class Charged(msgspec.Struct, frozen=True):
+    """What the client is told of its charge. `charge` is None while the settlement is under way."""
+
+    status: Literal["settled", "settling", "released"]
+    usage: str
+    charge: str | None = None
+
+
+def estimated_input(gateway: Gateway, journey: Journey) -> int:
+    """Return a fair estimate of the input: what a hold takes is meant to be too much."""
+    call = journey.call
+    settings = gateway.settings
+    return -(-call.text_bytes // settings.settlement.bytes_per_token) + call.images * settings.hold.tokens_per_image
+
+
+def policy_of(report: ReportedUsage, ending: Ending) -> tuple[UsageSource, SettlementPolicy]:
+    """Return where the usage comes from, and by which rule it is charged."""
+    if report.status == "complete":
+        return "reported", "client_gone_drained" if ending == "client_gone" else "complete"
+    if ending == "client_gone":
+        return "partial", "client_gone_estimated"
+    if ending == "stream_cut":
+        return "partial", "stream_cut_estimated"
+    return "estimated", "usage_missing_estimated"
+
+
+def is_released(gateway: Gateway, policy: SettlementPolicy) -> bool:
+    """Return whether the configuration gives the hold back where usage is not known."""
+    settings = gateway.settings.settlement
+    return (policy == "stream_cut_estimated" and settings.stream_cut == "release") or (
+        policy == "usage_missing_estimated" and settings.usage_missing == "release"
+    )
+
+
+def settle(
+    gateway: Gateway,
+    journey: Journey,
+    report: ReportedUsage,
+    delivered_bytes: int,
+    ending: Ending,
+    first_token_ms: int | None,
+) -> tuple[asyncio.Future[Settled], UsageSource]:
+    """Begin to settle what an attempt served; the task goes on whatever happens to the call."""
+    source, policy = policy_of(report, ending)
+    if is_released(gateway, policy):
+        return give_back(gateway, journey, "failed"), source
+    per_token = gateway.settings.settlement.bytes_per_token
+    usage = fill_in(
+        report, input_estimate=estimated_input(gateway, journey), output_estimate=-(-delivered_bytes // per_token)
+    )
+    target = journey.target
+    served_model = report.upstream_model or target.route.upstream_model
+    entries = (ReportedModelUsage(served_model, usage), *report.others)
+    limit = None if source == "reported" else state_amount(journey.hold_minor, journey.unit)
+    command = SettleRequest(
+        workspace_id=journey.ticket.caller.workspace_id,
+        request_id=journey.ticket.request_id,
+        trace_id=journey.ticket.trace_id,
+        attempt=journey.attempts,
+        route=target.route.route,
+        reported_model=served_model,
+        usage=usage,
+        usage_source=source,
+        latency_ms=milliseconds_since(journey.attempt_started),
+        first_token_ms=first_token_ms,
+        provider_cost=provider_cost(entries, target.card, target.provider, report.cost),
+        charge_limit=limit,
+        policy=policy,
+        others=tuple(ModelUsage(each.model or served_model, each.usage) for each in report.others),
+    )
+    gateway.metrics.settlements.labels(source, policy).inc()
+    return gateway.settler.settle([command]), source
+
+
+def milliseconds_since(started: float) -> int:
+    """Return how long ago something happened, by this process's monotonic clock."""
+    return max(0, round((monotonic() - started) * 1000))
+
+
+def release(gateway: Gateway, journey: Journey, cause: ReleaseCause) -> None:
+    """Give the hold back; nobody waits for it."""
+    _ = give_back(gateway, journey, cause)
+
+
+def give_back(gateway: Gateway, journey: Journey, cause: ReleaseCause) -> asyncio.Future[Settled]:
+    """Begin to give the hold back."""
+    ticket = journey.ticket
+    command = ReleaseRequest(
+        workspace_id=ticket.caller.workspace_id, request_id=ticket.request_id, trace_id=ticket.trace_id, cause=cause
+    )
+    return gateway.settler.settle([command])
+
+
+async def charge_of(gateway: Gateway, journey: Journey, task: asyncio.Future[Settled], source: UsageSource) -> Charged:
+    """Return what was charged, waiting for the commit only so long."""
+    await asyncio.wait([task], timeout=gateway.settings.settlement.charge_wait_seconds)
+    posted = task.result() if task.done() and not task.cancelled() else None
+    if not isinstance(posted, Posted):
+        return Charged("settling", source)
+    if not isinstance(posted.event, TokensSettled):
+        return Charged("released", source, amount_text(0, journey.unit))
+    count(gateway, journey, posted.event)
+    return Charged("settled", source, amount_text(posted.event.charge_minor, journey.unit))
+
+
+def amount_text(minor: int, unit: Unit) -> str:
+    """Return an amount as text with its unit."""
+    return f"{format_minor(minor, unit.scale)} {unit.code}"
+
+
+def count(gateway: Gateway, journey: Journey, event: TokensSettled) -> None:
+    """Count a settlement for whoever watches."""
+    metrics = gateway.metrics
+    one = 10**journey.unit.scale
+    metrics.settled.labels(event.bucket, event.unit).inc(event.charge_minor / one)
+    if event.overrun_minor:
+        metrics.overrun.labels(event.bucket, event.unit).inc(event.overrun_minor / one)
+    for line in event.unpriced:
+        metrics.unpriced.labels(event.route, line.part).inc(line.tokens)
+    if event.model_mismatch:
+        metrics.mismatches.labels(event.route).inc()

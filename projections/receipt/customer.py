@@ -1,0 +1,123 @@
+"""The receipt as a workspace sees it: the same less cost, providers, our accounts there, overrun and price sources."""
+
+import re
+from collections.abc import Callable, Mapping
+
+from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
+
+from ledger.core.amounts import StatedAmount
+from projections.receipt.answers import Choice, Receipt, Settlement, SkippedCandidate, WalletEntry
+from projections.receipt.moments import (
+    AnyMoment,
+    AttemptFailedMoment,
+    CorrectedMoment,
+    FallbackMoment,
+    HoldExtendedMoment,
+    InBucket,
+    SettledMoment,
+)
+from projections.receipt.stated import is_zero, negated, plus
+from projections.receipt.summary import settlement_text, summary_of
+from projections.receipt.timeline import worded
+from projections.receipt.words import choice_text
+
+__all__ = ["customer_view"]
+
+PRIVATE_FAILURES = frozenset({"authentication", "upstream_account_empty"})
+PRIVATE_STATUSES = frozenset({401, 402, 403})
+"""How an upstream answers to the platform's own key and account."""
+
+PRIVATE_WORDS = re.compile(
+    r"\b(?:accounts?|bill\w*|costs?|invoices?|keys? for|loss|margins?|overrun|providers?|quota|upstreams?)\b",
+    re.IGNORECASE,
+)
+"""A gateway gives its reasons in words of its own. One that speaks of the platform's side is not repeated."""
+
+UNREACHABLE = "it could not be called at that moment"
+OWN_RULE = "the gateway's own order"
+OWN_REASON = "the gateway asked for it"
+Reveal = Callable[[str, str], str]
+"""Returns a gateway's own words, or the second text instead of them."""
+
+
+def customer_view(receipt: Receipt) -> Receipt:
+    """Return the receipt for a workspace's own key. Its sentences are made anew from what is left."""
+    if isinstance(receipt.platform, UnsetType):
+        return receipt
+    reveal = revealing([each.provider for each in receipt.platform.providers])
+    changes = {entry.position: negated(entry.posted_change) for entry in receipt.entries}
+    settlement = None if receipt.settlement is None else paid_settlement(receipt.settlement)
+    shown = replace(
+        receipt,
+        choices=[shown_choice(choice, reveal, moved=at > 0) for at, choice in enumerate(receipt.choices)],
+        timeline=[worded(shown_moment(moment, reveal, settlement, changes)) for moment in receipt.timeline],
+        settlement=settlement,
+        entries=[entry for entry in receipt.entries if moves_wallet(entry)],
+        platform=UNSET,
+    )
+    return replace(shown, summary=summary_of(shown))
+
+
+def revealing(providers: list[str]) -> Reveal:
+    """Return what lets a gateway's own words through, unless they name a provider or the platform's side."""
+
+    patterns = [re.compile(rf"(?<![\w-]){re.escape(name)}(?![\w-])", re.IGNORECASE) for name in providers if name]
+
+    def reveal(text: str, instead: str) -> str:
+        private = any(pattern.search(text) for pattern in (*patterns, PRIVATE_WORDS))
+        return instead if private or speaks_of_failure(text) else text
+
+    return reveal
+
+
+def speaks_of_failure(text: str) -> bool:
+    """Return whether a text has the code of a failure that is the platform's own affair."""
+    return any(failure in text for failure in PRIVATE_FAILURES)
+
+
+def moves_wallet(entry: WalletEntry) -> bool:
+    """Return whether an entry is the customer's at all: one between the platform's own accounts is not."""
+    return not (is_zero(entry.posted_change) and is_zero(entry.held_change))
+
+
+def paid_settlement(settlement: Settlement) -> Settlement:
+    """Return a settlement whose charge is what was paid: what no balance paid is not the customer's."""
+    paid = replace(settlement, charge=plus(settlement.captured, settlement.from_available))
+    return replace(paid, text=settlement_text(paid))
+
+
+def shown_choice(choice: Choice, reveal: Reveal, *, moved: bool) -> Choice:
+    """Return a choice with the reasons that may be told."""
+    rule = reveal(choice.rule, OWN_RULE)
+    return replace(
+        choice,
+        rule=rule,
+        skipped=[SkippedCandidate(each.route, reveal(each.reason, UNREACHABLE)) for each in choice.skipped],
+        text=choice_text(choice.route, choice.bucket, rule, moved=moved),
+    )
+
+
+def shown_moment(
+    moment: AnyMoment, reveal: Reveal, settlement: Settlement | None, changes: Mapping[int, StatedAmount]
+) -> AnyMoment:
+    """Return a moment as it may be told; `changes` has what each event took from the wallet, by position."""
+    match moment:
+        case AttemptFailedMoment(failure=failure, http_status=status):
+            is_private = failure in PRIVATE_FAILURES or status in PRIVATE_STATUSES
+            return replace(moment, failure=shown_failure(failure), http_status=None if is_private else status)
+        case FallbackMoment(failure=failure):
+            return replace(moment, failure=shown_failure(failure))
+        case HoldExtendedMoment(why=why):
+            return replace(moment, why=reveal(why, OWN_REASON))
+        case SettledMoment(charge=charge) if settlement is not None:
+            return replace(moment, charge=InBucket(charge.bucket, settlement.charge))
+        case CorrectedMoment(change=change):
+            nothing = plus(change.amount, negated(change.amount))
+            return replace(moment, change=InBucket(change.bucket, changes.get(moment.position, nothing)))
+    return moment
+
+
+def shown_failure(failure: str) -> str:
+    """Return why an attempt failed, as far as it is not about the platform's account or key."""
+    return "other" if failure in PRIVATE_FAILURES else failure

@@ -1,0 +1,123 @@
+"""The whole service on a real port: ledger, edge and the built-in upstream, with a workspace that may call."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import psycopg
+import uvicorn
+
+from gateway.app import Edge, create_service_app
+from gateway.configuration import apply_configuration, parse_configuration
+from gateway.demo.configuration import demo_configuration, upstream_key
+from gateway.demo.scene import SCENE
+from gateway.tools.demo import upstream_part
+from gateway.tools.edge import edge_of
+from ledger.api.context import ApiContext
+from ledger.core.commands import Command
+from ledger.events import Event, decode_fact
+from ledger.service import SYSTEM, Ledger
+from ledger.workspace.commands import IssueApiKey, StatedKeyLimits
+from projections.reading import JournalReader
+
+ACME = "acme"
+START_SECONDS = 20.0
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@dataclass
+class EdgeScene:
+    """A running service. `key` may call everything, changes of buckets included."""
+
+    ledger: Ledger
+    address: str
+    key: str
+    spool: Path
+
+    def post(self, path: str, body: Any, *, key: str | None = None, **headers: str) -> httpx.Response:
+        """Post a call; header names are written with underscores."""
+        sent = {"Authorization": f"Bearer {key or self.key}"}
+        sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+        return httpx.post(f"{self.address}/v1{path}", json=body, headers=sent, timeout=60)
+
+    def chat(self, model: str = "smart", text: str = "Hello", **more: Any) -> httpx.Response:
+        """Call a model with one message; a member that ends in `_header` is a header."""
+        headers = {name.removesuffix("_header"): more.pop(name) for name in list(more) if name.endswith("_header")}
+        body = {"model": model, "messages": [{"role": "user", "content": text}], **more}
+        return self.post("/chat/completions", body, **headers)
+
+    def issue(self, api_key_id: str, **limits: Any) -> str:
+        """Issue a key of the workspace with limits and return its token."""
+        command = IssueApiKey(
+            workspace_id=ACME, api_key_id=api_key_id, scopes=("call", "read"), limits=StatedKeyLimits(**limits)
+        )
+        token = self.ledger.issue_key(command, SYSTEM).token
+        assert token is not None
+        return token
+
+    def do(self, *commands: Command) -> None:
+        """Execute commands, all of which must be accepted."""
+        for outcome in self.ledger.execute_many(commands, SYSTEM):
+            assert outcome.refused is None, outcome.refused
+
+    def events(self, request_id: str) -> list[Event]:
+        """Return what happened to a request, in order."""
+        with psycopg.connect(self.ledger.url) as connection:
+            rows = connection.execute(
+                "select state from ledger.event where workspace_id = %s and stream = %s order by version",
+                (ACME, f"request/{request_id}"),
+            ).fetchall()
+        return [decode_fact(bytes(state)).event for (state,) in rows]
+
+
+@contextmanager
+def open_edge(
+    ledger: Ledger, directory: Path, settings: str = "", commands: Sequence[Command] = (), port: int | None = None
+) -> Iterator[EdgeScene]:
+    """Serve everything on a free port. `settings` is appended to the demo's configuration."""
+    port = port or free_port()
+    address = f"http://127.0.0.1:{port}"
+    upstream_key()
+    text = demo_configuration("127.0.0.1", port) + settings
+    apply_configuration(ledger, parse_configuration(text), actor=SYSTEM)
+    for outcome in ledger.execute_many([*SCENE, *commands], SYSTEM):
+        assert outcome.refused is None, outcome.refused
+    limits = StatedKeyLimits(allow_bucket_change=True)
+    issue = IssueApiKey(workspace_id=ACME, api_key_id="app", scopes=("call", "read"), limits=limits)
+    token = ledger.issue_key(issue, SYSTEM).token or ""
+    with serving(ledger, edge_of(text, directory / "spool"), port):
+        yield EdgeScene(ledger, address, token, directory / "spool")
+
+
+@contextmanager
+def serving(ledger: Ledger, edge: Edge, port: int) -> Iterator[None]:
+    """Serve the application of a ledger from a thread."""
+    service: Any = SimpleNamespace(ledger=ledger, reader=JournalReader(ledger.url), context=ApiContext(ledger))
+    app = create_service_app(service, edge, [upstream_part(upstream_key())])
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error", lifespan="on"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        deadline = time.monotonic() + START_SECONDS
+        while not server.started:
+            assert thread.is_alive(), "the server has not started"
+            assert time.monotonic() < deadline, "the server does not start"
+            time.sleep(0.01)
+        yield
+    finally:
+        server.should_exit = True
+        thread.join()
