@@ -11,6 +11,7 @@ decided without I/O is in `ledger_calls` and `ledger_exchange`; both clients her
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from copy import copy
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -196,6 +197,12 @@ class AsyncLedgerClient:
     async def close(self) -> None:
         """Close the connections."""
         await self._http.aclose()
+
+    def with_retrying(self, retrying: Retrying) -> Self:
+        """Return a client that is more or less persistent, on the same connections: closing one closes both."""
+        other = copy(self)
+        other._calls = OperatingCalls(retrying, self._calls.timing)
+        return other
 
     async def post(self, command: Command) -> CommandAnswer:
         """Post a command; return what was recorded, now or before. Raises LedgerError."""

@@ -25,7 +25,10 @@ RETRY_AFTER_SECONDS_MAX = 3600.0
 
 
 class Retrying(msgspec.Struct, frozen=True, kw_only=True):
-    """How persistent a client is. `wait_for_holds` also repeats what only open holds stand in the way of."""
+    """How persistent a client is. `wait_for_holds` also repeats what only open holds stand in the way of.
+
+    Without `repeat_refused` a batch is answered at once, also where some of it was refused for the moment.
+    """
 
     attempts: int = 4
     deadline_seconds: float = 15.0
@@ -33,6 +36,7 @@ class Retrying(msgspec.Struct, frozen=True, kw_only=True):
     backoff_seconds: float = 0.1
     backoff_seconds_max: float = 2.0
     wait_for_holds: bool = False
+    repeat_refused: bool = True
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):

@@ -156,6 +156,7 @@ INTERFACES: tuple[Interface, ...] = get_args(Interface)
 BUCKETS = {"credit": "CREDIT", "rmb": "CNY", "points": "POINT"}
 ROUTE_NAMES = ("r0", "r1", "r2", "r3", "r4")
 MODEL_NAMES = ("gpt-5", "claude")
+ONE_RATE = (ModelRates("*", {"text_output": "1"}),)
 ROUTED_AT = 1000
 """The instant for which catalogs are drawn: some cards come into force only after it."""
 
@@ -167,12 +168,10 @@ def usages_within(draw: st.DrawFn, input_tokens: int, output_tokens: int, *, aud
     sums = []
     for group, most in ((INPUT_PARTS, input_tokens), (OUTPUT_PARTS, output_tokens)):
         possible = [part for part in group if audio or not part.startswith("audio")]
-        used = draw(st.lists(st.sampled_from(possible), unique=True, max_size=len(possible)))
-        total = draw(st.just(most) | st.integers(0, most)) if used else 0
-        cuts = sorted(
-            draw(st.lists(st.integers(0, total), min_size=len(used) - 1, max_size=len(used) - 1)) if used else ()
-        )
-        parts |= {part: end - start for part, start, end in zip(used, (0, *cuts), (*cuts, total), strict=True)}
+        used = draw(st.lists(st.sampled_from(possible), unique=True, min_size=1))
+        total = draw(st.just(most) | st.integers(0, most))
+        ends = [*sorted(draw(st.integers(0, total)) for _ in used[1:]), total]
+        parts |= {part: end - start for part, start, end in zip(used, [0, *ends], ends, strict=False)}
         sums.append(total)
     return Usage(sums[0], sums[1], parts)
 
@@ -220,9 +219,8 @@ def catalogs(draw: st.DrawFn) -> Catalog:
             )
         )
         for valid_from in draw(st.lists(st.sampled_from((0, ROUTED_AT, ROUTED_AT + 1)), unique=True, max_size=2)):
-            models = (draw(model_rates()),)
             events.append(
-                RateCardPublished(RateCard(f"{name}.{valid_from}", name, bucket, valid_from, models, "drawn"))
+                RateCardPublished(RateCard(f"{name}.{valid_from}", name, bucket, valid_from, ONE_RATE, "drawn"))
             )
     events += [RouteSuspended(name) for name in draw(st.sets(st.sampled_from(ROUTE_NAMES), max_size=2))]
     targets = draw(st.lists(st.sampled_from(ROUTE_NAMES), min_size=1, unique=True))

@@ -79,7 +79,13 @@ OWNERS: dict[str, tuple[str, ...]] = {
 }
 
 # A process that only calls a ledger elsewhere loads these modules without the libraries on the right.
-LIGHT = {"gateway.ledger_client": ("litestar", "psycopg", "eventsourcing")}
+SERVER = ("litestar", "psycopg", "eventsourcing")
+LIGHT = {
+    "gateway.ledger_client": SERVER,
+    "gateway.books.remote": SERVER,
+    "gateway.books.settler": SERVER,
+    "gateway.books.spool": SERVER,
+}
 
 # Imports inside functions: only where a late import is what the module is for.
 LATE_IMPORTS = {

@@ -40,12 +40,8 @@ def read_answer(usage: UsageDialect, body: bytes) -> tuple[ReportedUsage, str | 
             raise AnswerUnreadable("The answer is an error.", failure_of(error))
         raise AnswerUnreadable("The answer has no content.")
     answer_id = answer.get("id")
-    generated = 0 if usage == "embeddings" else _generated(content)
+    generated = sum(_of_one(each) for each in content if isinstance(each, dict))
     return read_body(usage, answer), answer_id if isinstance(answer_id, str) else None, generated
-
-
-def _generated(content: list[Any]) -> int:
-    return sum(_of_one(each) for each in content if isinstance(each, dict))
 
 
 def _of_one(part: dict[str, Any]) -> int:

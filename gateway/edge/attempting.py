@@ -22,7 +22,7 @@ from gateway.dialects.translation.calls import translate_call
 from gateway.edge.gateway import Gateway
 from gateway.edge.holding import move
 from gateway.edge.journey import CallFailed, ClientGone, FailedAttempt, Journey
-from gateway.edge.settling import milliseconds_since, release
+from gateway.edge.settling import milliseconds_since, release, released
 from gateway.routing.costing import provider_cost
 from gateway.routing.pauses import MOVED, RETRIED, pause_seconds
 from gateway.routing.sizing import output_limit_of
@@ -79,7 +79,7 @@ async def travel(gateway: Gateway, journey: Journey) -> Whole | Opened:
             journey.waited_seconds += monotonic() - started
             continue
         if not await moved(gateway, journey, failure, loop.time()):
-            release(gateway, journey, "cancelled" if journey.is_gone else "failed")
+            await released(gateway, journey, "cancelled" if journey.is_gone else "failed")
             raise failed_call(gateway, journey, result)
         retries = 0
 

@@ -110,6 +110,12 @@ def release(gateway: Gateway, journey: Journey, cause: ReleaseCause) -> None:
     _ = give_back(gateway, journey, cause)
 
 
+async def released(gateway: Gateway, journey: Journey, cause: ReleaseCause) -> None:
+    """Give the hold back and wait for its commit, but only so long: the client's next call may need the money."""
+    wait_seconds = gateway.settings.settlement.charge_wait_seconds
+    await asyncio.wait([give_back(gateway, journey, cause)], timeout=wait_seconds)
+
+
 def give_back(gateway: Gateway, journey: Journey, cause: ReleaseCause) -> asyncio.Future[Settled]:
     """Begin to give the hold back."""
     ticket = journey.ticket

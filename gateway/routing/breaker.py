@@ -66,7 +66,7 @@ class Breaker:
             circuit.recent = [at for at in circuit.recent if at >= earliest] + [now]
             if len(circuit.recent) < self.settings.failures:
                 return False
-        circuit.open_until = now + int(self.settings.open_seconds * MICROSECONDS)
+        circuit.open_until = max(circuit.open_until, now + int(self.settings.open_seconds * MICROSECONDS))
         return True
 
     def learn(self, route: str, open_until: int, now: int) -> None:

@@ -26,7 +26,7 @@ class MinuteUse(msgspec.Struct, frozen=True):
     is_whole: bool = False
 
 
-UNREAD = MinuteUse(is_whole=True)
+UNREAD = MinuteUse()
 Pace = Mapping[str, MinuteUse]
 """By key, the latest minute."""
 

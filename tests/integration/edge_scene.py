@@ -21,10 +21,12 @@ from gateway.demo.scene import SCENE
 from gateway.tools.demo import upstream_part
 from gateway.tools.edge import edge_of
 from ledger.api.context import ApiContext
+from ledger.core.amounts import StatedAmount
 from ledger.core.commands import Command
 from ledger.events import Event, decode_fact
 from ledger.service import SYSTEM, Ledger
-from ledger.workspace.commands import IssueApiKey, StatedKeyLimits
+from ledger.store.live import FRESH_SECONDS
+from ledger.workspace.commands import IssueApiKey, StatedKeyLimits, StatedSpendLimit
 from projections.reading import JournalReader
 
 ACME = "acme"
@@ -68,6 +70,20 @@ class EdgeScene:
         token = self.ledger.issue_key(command, SYSTEM).token
         assert token is not None
         return token
+
+    def spend(self, bucket: str, limit: str) -> tuple[StatedSpendLimit, ...]:
+        """Return a limit on what a key may spend in a day."""
+        unit = {"credit": "CREDIT", "rmb": "CNY"}[bucket]
+        return (StatedSpendLimit(bucket, "day", StatedAmount(limit, unit)),)
+
+    def served(self, provider: str) -> dict[str, Any]:
+        """Return what the upstream says it has served, in sums and by request."""
+        answer: dict[str, Any] = httpx.get(f"{self.address}/demo/{provider}/calls").json()
+        return answer
+
+    def follow_catalog(self) -> None:
+        """Wait for as long as the gateway may know an older catalog."""
+        time.sleep(FRESH_SECONDS + 0.1)
 
     def do(self, *commands: Command) -> None:
         """Execute commands, all of which must be accepted."""

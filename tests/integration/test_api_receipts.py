@@ -47,6 +47,7 @@ from tests.integration.scenes import (
     settle,
     workspace_commands,
 )
+from tests.integration.test_api_schema import references
 from tests.integration.test_ledger_client import free_port, serving, token
 from tests.unit.receipts import keys_and_texts, objects
 
@@ -164,7 +165,8 @@ def test_who_sees_which_requests(api: Api) -> None:
     unknown = api.get("/requests/nothing" + AS_PLATFORM)
     assert refusal(unknown) == (404, "request_unknown", "request_id")
     for key, path in (
-        (stranger, MOVED), (stranger, MOVED + AS_PLATFORM), (lab, MOVED), (lab, "/requests/r-void"), (caller, MOVED),
+        (main, MOVED + "?workspace_id=other"), (stranger, MOVED), (stranger, MOVED + AS_PLATFORM),
+        (lab, MOVED), (lab, "/requests/r-void"), (caller, MOVED),
         (None, MOVED + "?workspace_id=other"), (None, MOVED + "?workspace_id=nobody"),
         (None, MOVED + "?workspace_id=N%00"), (None, "/requests/%00" + AS_PLATFORM),
         (None, MOVED + "?workspace_id=nobody&at_least_position=3"),
@@ -242,6 +244,8 @@ def test_the_receipt_is_described(api: Api) -> None:
     schemas = document["components"]["schemas"]
     assert {"Receipt", "PricedLine", "FallbackMoment", "PlatformFacts"} <= schemas.keys()
     assert "platform" not in schemas["Receipt"]["required"]
+    referred = {reference.rpartition("/")[2] for reference in references(document) if "/schemas/" in reference}
+    assert referred <= schemas.keys()
 
 
 def test_the_client_reads_receipts(ledger: Ledger) -> None:

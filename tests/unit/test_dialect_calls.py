@@ -177,6 +177,7 @@ def test_sound_is_noted() -> None:
         (b'{"model":"a","messages":[],"metadata":"a"}', "metadata", "`object"),
         (b'{"model":"a","messages":[],"model":"b"}', "model", "twice"),
         (b'{ "model" : "a", "x": 1, "messages":[], "x": 12}', "x", "twice"),
+        (b'{ "model" : "a", "x": 12, "messages":[], "x": 1}', "x", "twice"),
         (b'{"model":"a","messages":[],"mod\\u0065l":"a"}', "model", "twice"),
         (b'{"model":"a","messages":["\xff"]}', None, "no JSON"),
         (b'{"model":"a","messages":["\\ud800"]}', None, "no JSON"),

@@ -28,6 +28,12 @@ def test_events_are_split_alike_with_every_end_of_line(lines: list[bytes], ends:
     assert b"".join(at_once) + rest == whole
 
 
+def test_a_blank_line_ends_an_event() -> None:
+    """Both bytes of one end of a line are not two, and every kind of blank line ends an event."""
+    events = [b"data: a\r\ndata: b\r\n\r\n", b"data: c\r\r", b"data: d\n\n", b"data: e\n\r\n"]
+    assert Splitter().feed(b"".join(events)) == events
+
+
 def test_an_event_without_end_is_given_up() -> None:
     """An event above the limit is no event, in one chunk or in many."""
     with pytest.raises(StreamUnreadable):

@@ -124,6 +124,20 @@ def test_tools_thoughts_and_refusals_count_as_generated() -> None:
     assert reader.delivered_bytes == 2 + 7 + 2 + 2 + 3
 
 
+def test_sound_is_content_without_text() -> None:
+    """The base64 of a sound is nobody's text."""
+    reader = StreamReader(call_of("responses"), "responses", "openai_responses")
+    (piece,) = reader.feed(sse({"type": "response.audio.delta", "delta": "AAAA"}))
+    assert (piece.kind, reader.delivered_bytes) == ("content", 0)
+
+
+def test_the_model_that_was_named_last_is_reported() -> None:
+    """An upstream that names the model late, or changes it, is heard."""
+    reader = chat()
+    read([chunk({"content": "a"}, model="first"), chunk({"content": "b"}, model="second")], reader)
+    assert reader.usage_report.upstream_model == "second"
+
+
 def test_usage_beside_choices_is_held_only_at_the_end() -> None:
     """Running totals go through; the one beside the last finish reason is kept back until the charge is known."""
     events = [

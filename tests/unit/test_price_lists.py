@@ -37,6 +37,7 @@ LONG = {"uncached_input": Decimal("2.50"), "text_output": Decimal(15), "cache_re
 TIERED = DatedRates(None, FLAT, (Alternative(LONG, 200_000),))
 TIMED = DatedRates(None, FLAT, (Alternative(LONG),))
 DIGEST = "ab" * 32
+OTHERS = '[[routes.price.models]]\npattern = "helper"\nrates = { text_output = "1" }\n'
 
 
 def listing(*prices: DatedRates, digest: str = DIGEST, notices: tuple[str, ...] = ()) -> LookUp:
@@ -78,7 +79,7 @@ def apply(world: World, config: Config, now: int) -> tuple[Command, ...]:
 
 def test_a_listed_price_is_the_exact_product() -> None:
     """Dollars × units × factor, with the undiscounted list price, the cost in dollars and where all of it is from."""
-    (price,) = smart(LISTED, listing(DatedRates(None, FLAT)))
+    (price,) = smart(LISTED.replace("factor", f'digest = "{DIGEST}"\nfactor'), listing(DatedRates(None, FLAT)))
     (rates,) = price.models
     assert rates.pattern == "gpt-5*"
     assert rates.rates == {"uncached_input": "5", "text_output": "40", "cache_read": "0.5"}
@@ -95,8 +96,9 @@ def test_a_listed_price_is_the_exact_product() -> None:
 def test_rates_of_one_s_own_stand_beside_the_listed_ones() -> None:
     """A part that the list lacks, or that shall cost something else, is in the bucket's unit and said in the source."""
     own = 'rates = { cache_read = "7", cache_write_1h = "9" }\npattern = '
-    others = '[[routes.price.models]]\npattern = "helper"\nrates = { text_output = "1" }\n\n[[routes]]\nname = "cheap"'
-    text = LISTED.replace("pattern = ", own, 1).replace('[[routes]]\nname = "cheap"', others)
+    text = LISTED.replace("pattern = ", own, 1).replace(
+        '[[routes]]\nname = "cheap"', OTHERS + '[[routes]]\nname = "cheap"'
+    )
     (price,) = smart(text, listing(DatedRates(None, FLAT)))
     assert price.models[0].rates["cache_read"] == "7"
     assert price.models[0].rates["cache_write_1h"] == "9"
@@ -119,6 +121,10 @@ WRONG: tuple[tuple[str, str, DatedRates, str, str], ...] = (
     ('factor = "0.8"', 'factor = "0.8"\nrates = { smell = "1" }', TIERED, ".rates.smell", "unknown key"),
     ('factor = "0.8"', 'factor = "0.8"', TIERED, "", "the length of the prompt (above 200000 tokens)"),
     ('factor = "0.8"', 'factor = "0.8"', TIMED, "", "the time of day"),
+    ('factor = "0.8"', 'factor = "0.8"', DatedRates(None, {}), "", "has no rates"),
+    ('factor = "0.8"', f'factor = "0.8"\ndigest = "{"cd" * 32}"', TIERED, "", f"has the digest {DIGEST}, not the one"),
+    ('factor = "0.8"', 'factor = "0.8"\ndigest = "latest"', TIERED, ".digest", "must look like"),
+    ("[[routes]]\nname = \"cheap\"", OTHERS * 64 + "[[routes]]\nname = \"cheap\"", TIERED, ".models", "more than 63"),
     (
         'factor = "0.8"', 'factor = "0.123456789012"', DatedRates(None, {"reasoning": Decimal("0.33")}),
         "", "at most 12 digits",

@@ -211,6 +211,20 @@ def test_a_correction_of_what_nobody_paid_is_nothing_to_the_customer(world: Worl
     assert platform_of(whole).overrun == credit("0.000625")
 
 
+def test_an_entry_between_our_own_accounts_is_not_the_customers(world: World) -> None:
+    """A late charge that no balance could pay leaves the wallet alone: the customer's receipt has no line of it."""
+    world.do(story.route_request(hold=credit("0.001")))
+    world.do(story.release_request())
+    rest = world.books[story.ACME].wallets["credit"].available_minor
+    world.do(story.route_request("other", hold=StatedAmount(f"{rest // 10**6}.{rest % 10**6:06d}", "CREDIT")))
+    world.do(story.settle_request())
+    whole = receipt_in(world)
+    tags = [entry.tag for entry in whole.entries]
+    assert tags == ["request_routed.v1", "request_released.v1", "tokens_settled.v1"]
+    assert [entry.tag for entry in customer_view(whole).entries] == tags[:2]
+    assert customer_view(whole).summary == "0.000000 CREDIT were paid from the credit wallet."
+
+
 @pytest.mark.parametrize(
     "reason",
     [

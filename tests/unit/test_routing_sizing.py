@@ -263,7 +263,7 @@ def said(text: str) -> CallBody:
 
 @pytest.mark.parametrize("name", SENTENCES)
 def test_the_estimate_covers_ordinary_chinese_and_english(name: str) -> None:
-    """A sentence is estimated at no fewer tokens than any of three real tokenizers makes of it, nor at thrice as many."""
+    """A sentence is estimated at no fewer tokens than three real tokenizers make of it, nor at thrice as many."""
     text, counts = SENTENCES[name]
     assert max(counts) <= estimate_input(said(text), Hold()) <= 3 * max(counts)
 

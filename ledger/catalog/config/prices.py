@@ -19,7 +19,7 @@ from ledger.catalog.config.listed import (
 from ledger.catalog.config.tables import Problem, Table
 from ledger.catalog.config.values import Price
 from ledger.core.amounts import UNIT_PATTERN
-from ledger.core.identifiers import MODEL_PATTERN, NAME_PATTERN
+from ledger.core.identifiers import HASH_PATTERN, MODEL_PATTERN, NAME_PATTERN
 from ledger.core.rounding import Rounding
 from ledger.pricing.rate_cards import MODEL_RATES_MAX, ModelRates
 
@@ -84,7 +84,7 @@ def read_listed_prices(table: Table, about: About) -> tuple[Price, ...]:
     factors = {key: required_factor(table, key) for key in ("units_per_source_unit", "factor")}
     pattern = table.name("pattern", MODEL_GLOB_PATTERN, required=False) or about.model
     own = table.rates("rates")
-    others = tuple(read_others(table, with_list=True))
+    others = tuple(read_others(table, MODEL_RATES_MAX - 1, with_list=True))
     rounding, start = read_rounding(table), table.instant("valid_from")
     if table.choice("source_unit", (LIST_UNIT,), LIST_UNIT) != LIST_UNIT:
         table.problem("source_unit", f"the list is in {LIST_UNIT}")
@@ -124,14 +124,24 @@ def read_listed(table: Table, about: About) -> tuple[Varying, ListedPrices | Non
     provider = table.name("provider", NAME_PATTERN)
     model = table.name("model", MODEL_PATTERN, required=False) or about.model
     varying = cast(Varying, table.choice("varying", ("base", "highest"), ""))
+    digest = table.name("digest", HASH_PATTERN, required=False)
     if table.values["from"] not in LISTS or not provider or not model:
         return varying, None
     listed = about.look_up(provider, model)
-    if listed.problem:
-        table.problem("", listed.problem)
+    problem = listed.problem or problem_of(listed, digest)
+    if problem:
+        table.problem("", problem)
         return varying, None
     about.notices.extend(Problem(table.place, notice) for notice in listed.notices)
     return varying, listed
+
+
+def problem_of(listed: ListedPrices, digest: str) -> str:
+    """Return what keeps a list's prices from being taken: another list than the file wants, or no rates."""
+    if digest not in ("", listed.digest):
+        return f"the installed list has the digest {listed.digest}, not the one that the file wants"
+    priced = listed.prices and all(dated.rates for dated in listed.prices)
+    return "" if priced else f"{listed.source} has no rates"
 
 
 def with_own(source: str, varying: Varying, own: dict[str, str]) -> str:
@@ -173,7 +183,7 @@ def read_stated_costs(table: Table, pattern: str) -> Costs:
 def read_listed_costs(table: Table, pattern: str, about: About) -> tuple[Costs, ...]:
     """Return the listed dollars as cost."""
     pattern = table.name("pattern", MODEL_GLOB_PATTERN, required=False) or pattern
-    others = tuple(read_others(table, with_list=False))
+    others = tuple(read_others(table, MODEL_RATES_MAX - 1, with_list=False))
     varying, listed = read_listed(table, about)
     if about.cost_unit not in ("", LIST_UNIT):
         table.problem("from", f"the list is in {LIST_UNIT}, but the provider bills in {about.cost_unit}")
@@ -215,18 +225,17 @@ def not_after(start: int | None, other: int | None) -> bool:
 def read_models(table: Table, model: str, *, with_list: bool) -> tuple[ModelRates, ...]:
     """Return rates of the route's own model, and of others by pattern."""
     own = [read_model_rates(table, model, with_list=with_list)] if table.has("rates") or not table.has("models") else []
-    models = (*own, *read_others(table, with_list=with_list))
-    if len(models) > MODEL_RATES_MAX:
-        table.problem("models", f"are more than {MODEL_RATES_MAX}")
-    return models
+    return (*own, *read_others(table, MODEL_RATES_MAX - len(own), with_list=with_list))
 
 
-def read_others(table: Table, *, with_list: bool) -> list[ModelRates]:
+def read_others(table: Table, number_max: int, *, with_list: bool) -> list[ModelRates]:
     """Return the rates of models with patterns of their own."""
     others = []
     for each in table.tables("models", "pattern"):
         others.append(read_model_rates(each, "", with_list=with_list))
         each.close()
+    if len(others) > number_max:
+        table.problem("models", f"are more than {number_max}")
     return others
 
 
