@@ -54,6 +54,8 @@ PURE = (
     "ledger.catalog",
     *EVENTS_LEVEL,
     "gateway.usage",
+    "gateway.routing",
+    "gateway.edge.model_list",
     "gateway.dialects",
     "projections.receipt",
 )

@@ -99,6 +99,6 @@ def write_tokens(file: Path, tokens: dict[str, str], address: str) -> None:
     """Keep the tokens and the service's address as shell variables, readable by their owner only."""
     new = file.with_suffix(".new")
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as out:
-        out.write(f"export LEDGER={address}/ledger/v1\n")
+        out.write(f"export LEDGER={address}/ledger/v1\nexport GATEWAY={address}/v1\n")
         out.writelines(f"export {name}={token}\n" for name, token in tokens.items())
     new.replace(file)

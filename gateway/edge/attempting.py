@@ -13,7 +13,7 @@ import msgspec
 
 from gateway.dialects.answers import AnswerUnreadable, read_answer
 from gateway.dialects.calls import CallRefused, write_call
-from gateway.dialects.errors import ErrorAnswer, deadline_exceeded, of_refusal, upstream_failed
+from gateway.dialects.errors import deadline_exceeded, of_refusal, upstream_failed
 from gateway.dialects.failures import UpstreamFailure, read_failure
 from gateway.dialects.sse import StreamUnreadable
 from gateway.dialects.streams import Piece, StreamReader
@@ -115,14 +115,14 @@ def failed_call(gateway: Gateway, journey: Journey, result: FailedAttempt) -> Ca
     failure = result.failure
     if journey.is_gone:
         return ClientGone(was_served=False)
-    if failure.is_callers or failure.failure == "context_window":
-        status = failure.http_status or 400
-        error = ErrorAnswer(status, "invalid_request_error", failure.failure, failure.message)
-        native = journey.target.interface == journey.ticket.call.interface
-        return CallFailed(error, result.body if native else None)
+    error = upstream_failed(failure, journey.attempts)
+    is_callers = failure.is_callers or failure.failure == "context_window"
+    if is_callers and journey.target.interface == journey.ticket.call.interface:
+        status = failure.http_status if failure.http_status is not None and failure.http_status >= 400 else error.status
+        return CallFailed(msgspec.structs.replace(error, status=status), result.body or None)
     if failure.failure == "timeout" and asyncio.get_running_loop().time() >= journey.deadline:
         return CallFailed(deadline_exceeded())
-    return CallFailed(upstream_failed(failure, journey.attempts))
+    return CallFailed(error)
 
 
 def record_attempt(gateway: Gateway, journey: Journey, result: FailedAttempt, *, retried: bool) -> None:

@@ -12,7 +12,7 @@ from time import monotonic
 import aiohttp
 
 from gateway.books.settler import Settled
-from gateway.dialects.errors import ErrorAnswer, error_event
+from gateway.dialects.errors import ErrorAnswer, error_event, upstream_failed
 from gateway.dialects.sse import StreamUnreadable, comment
 from gateway.dialects.streams import Piece, with_ledger
 from gateway.edge.attempting import Opened
@@ -113,8 +113,7 @@ class Relay:
             if piece.kind in {"held", "end"}:
                 self.kept.append(piece)
             elif piece.kind == "error":
-                message = piece.failure.message if piece.failure is not None else "The provider reported an error."
-                self.error = ErrorAnswer(502, "server_error", "upstream_error", message)
+                self.error = CUT if piece.failure is None else upstream_failed(piece.failure, 1)
                 break
             else:
                 out += piece.forward

@@ -134,7 +134,9 @@ async def charge_of(gateway: Gateway, journey: Journey, task: asyncio.Future[Set
     if not isinstance(posted.event, TokensSettled):
         return Charged("released", source, amount_text(0, journey.unit))
     count(gateway, journey, posted.event)
-    return Charged("settled", source, amount_text(posted.event.charge_minor, journey.unit))
+    # What the customer paid. An overrun is the platform's loss and its own affair.
+    paid_minor = posted.event.captured_minor + posted.event.from_available_minor
+    return Charged("settled", source, amount_text(paid_minor, journey.unit))
 
 
 def amount_text(minor: int, unit: Unit) -> str:

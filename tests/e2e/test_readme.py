@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -147,7 +148,10 @@ def test_the_readme_works_as_printed(newcomer: Newcomer) -> None:
     output = ""
     executed = 0
     for language, text in blocks_of((TOP / "README.md").read_text(encoding="utf-8")):
-        if language != "sh":
+        if language == "python":
+            output = newcomer.run(f"{sys.executable} - <<'PROGRAM'\n{text}\nPROGRAM")
+            executed += 1
+        elif language != "sh":
             require_output(language, text, output)
         elif text.startswith(NOT_REPEATED):
             continue
@@ -158,7 +162,7 @@ def test_the_readme_works_as_printed(newcomer: Newcomer) -> None:
             output = newcomer.run(text)
             executed += 1
 
-    assert executed >= 7
+    assert executed >= 10
     # make itself ends by the signal; what counts is that both servers and their databases have stopped.
     assert set(newcomer.stop()) <= {0, -signal.SIGINT, 128 + signal.SIGINT}
     assert sorted(newcomer.copy.glob("data/*/postgres")) != []

@@ -134,6 +134,7 @@ def test_cache_counts_move_into_a_chats_prompt() -> None:
 def test_a_chat_without_counts_has_no_usage() -> None:
     """What isn't known is left out of a chat's answer and is not zero."""
     assert as_chat({**message([]), "usage": None}).usage is None
+    assert as_chat({**message([]), "usage": {"input_tokens": 5}}).usage is None
 
 
 def test_a_chats_answer_becomes_a_message() -> None:

@@ -5,74 +5,25 @@ from typing import Any
 
 import pytest
 from anthropic import APIStatusError
-from hypothesis import given
-from hypothesis import strategies as st
 from openai import APIError
-from openai.types.chat import ChatCompletion
 
 from gateway.dialects.surface import Interface
-from gateway.dialects.translation.events import ClientEvent
 from gateway.dialects.translation.streams import StreamTranslator
-from tests import strategies as drawn
-from tests.unit.translation import Json, read_completion, read_message, translate_all
-
-USAGE = {"prompt_tokens": 30, "completion_tokens": 7, "prompt_tokens_details": {"cached_tokens": 20}}
-
-
-def chunk(delta: Json | None = None, finish: str | None = None, **members: object) -> Json:
-    """Return a chat's chunk."""
-    choices = [] if delta is None else [{"index": 0, "delta": delta, "finish_reason": finish}]
-    head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "gpt-x"}
-    return {**head, "choices": choices, "usage": None, **members}
-
-
-def piece(index: int | None, arguments: str, name: str | None = None, call_id: str | None = None) -> Json:
-    """Return a delta with a piece of a tool call."""
-    function = {"arguments": arguments} if name is None else {"name": name, "arguments": arguments}
-    call: Json = {"function": function}
-    if index is not None:
-        call["index"] = index
-    if call_id is not None:
-        call |= {"id": call_id, "type": "function"}
-    return {"tool_calls": [call]}
-
-
-def start(index: int, block: Json) -> Json:
-    """Return the start of a block of a message."""
-    return {"type": "content_block_start", "index": index, "content_block": block}
-
-
-def delta(index: int, kind: str, **said: str) -> Json:
-    """Return a piece of a block of a message."""
-    return {"type": "content_block_delta", "index": index, "delta": {"type": kind, **said}}
-
-
-def stop(index: int) -> Json:
-    """Return the stop of a block of a message."""
-    return {"type": "content_block_stop", "index": index}
-
-
-def begun(**usage: int) -> Json:
-    """Return the start of a message."""
-    counts = {"input_tokens": 10, "output_tokens": 1, **usage}
-    head = {"id": "msg_1", "type": "message", "role": "assistant", "model": "claude-x", "content": []}
-    return {"type": "message_start", "message": {**head, "stop_reason": None, "stop_sequence": None, "usage": counts}}
-
-
-def stopped(reason: str | None, **usage: int) -> Json:
-    """Return the last counts of a message."""
-    return {"type": "message_delta", "delta": {"stop_reason": reason, "stop_sequence": None}, "usage": usage}
-
-
-STOP = {"type": "message_stop"}
-TEXT = {"type": "text", "text": ""}
-PING = {"type": "ping"}
-
-
-def tool_use(call_id: str, name: str, given: Json | None = None) -> Json:
-    """Return the start of a use of a tool."""
-    return {"type": "tool_use", "id": call_id, "name": name, "input": given or {}}
-
+from tests.unit.translation import Json, calls_of, read_completion, read_message, translate_all
+from tests.unit.translation_events import (
+    PING,
+    STOP,
+    TEXT,
+    USAGE,
+    begun,
+    chunk,
+    delta,
+    piece,
+    start,
+    stop,
+    stopped,
+    tool_use,
+)
 
 MESSAGE: list[Json] = [
     begun(cache_read_input_tokens=20, cache_creation_input_tokens=3),
@@ -102,12 +53,6 @@ MESSAGE: list[Json] = [
     stopped("tool_use", output_tokens=9),
     STOP,
 ]
-
-
-def calls_of(answer: ChatCompletion) -> list[tuple[str, str, str]]:
-    """Return the calls of an answer as (id, name, arguments)."""
-    calls = answer.choices[0].message.tool_calls or []
-    return [(call.id, call.function.name, call.function.arguments) for call in calls if call.type == "function"]
 
 
 def test_a_message_streams_as_a_chat() -> None:
@@ -143,6 +88,43 @@ def test_the_order_of_a_chats_chunks() -> None:
         assert [each if isinstance(each, str) else sorted(each) for each in ending] == (
             [["choices", "created", "id", "model", "object", "usage"]] if asked_usage else []
         ) + ["[DONE]"]
+
+
+def test_a_tool_without_arguments_has_an_empty_object() -> None:
+    """A chat's client reads arguments as JSON: where pieces were empty or none came, an object is sent."""
+    empty = delta(0, "input_json_delta", partial_json="")
+    events = [begun(), start(0, tool_use("a", "f")), empty, stop(0), stopped("tool_use", output_tokens=1), STOP]
+    assert calls_of(read_completion(translate_all("chat", events))) == [("a", "f", "{}")]
+
+
+def test_the_last_reason_that_was_given_holds() -> None:
+    """A later event without a reason takes none away, in either dialect."""
+    said: list[object] = [begun(), stopped("tool_use", output_tokens=1), stopped(None, output_tokens=1), STOP]
+    assert read_completion(translate_all("chat", said)).choices[0].finish_reason == "tool_calls"
+    said = [chunk({"content": "Hi"}), chunk({}, "content_filter"), chunk({}), "[DONE]"]
+    assert read_message(translate_all("messages", said)).stop_reason == "refusal"
+
+
+def test_nothing_follows_the_end() -> None:
+    """Events behind the last one are not the client's: an end is sent once."""
+    assert translate_all("chat", [*MESSAGE, *MESSAGE]) == translate_all("chat", MESSAGE)
+    said: list[object] = [chunk({"content": "Hi"}), chunk({}, "stop"), "[DONE]"]
+    assert translate_all("messages", [*said, *said]) == translate_all("messages", said)
+
+
+def test_a_refusal_streams_as_text_with_its_reason() -> None:
+    """A model that refuses ends a chat with `stop`; a message's reason tells it apart."""
+    answer = read_message(translate_all("messages", [chunk({"refusal": "No"}), chunk({"refusal": "."}, "stop")]))
+    assert [block.to_dict() for block in answer.content] == [{"type": "text", "text": "No."}]
+    assert answer.stop_reason == "refusal"
+
+
+def test_only_the_first_alternative_is_an_answer() -> None:
+    """Chunks of another choice are passed over: a message has no alternatives."""
+    other = {**chunk(), "choices": [{"index": 1, "delta": {"content": "No"}, "finish_reason": "length"}]}
+    answer = read_message(translate_all("messages", [chunk({"content": "Yes"}), other, chunk({}, "stop"), "[DONE]"]))
+    assert [block.to_dict() for block in answer.content] == [{"type": "text", "text": "Yes"}]
+    assert answer.stop_reason == "end_turn"
 
 
 def test_a_chat_streams_as_a_message() -> None:
@@ -182,62 +164,6 @@ def test_a_chat_streams_as_a_message() -> None:
     assert (answer.id, answer.model, answer.stop_reason) == ("chatcmpl-1", "gpt-x", "tool_use")
     assert (answer.usage.input_tokens, answer.usage.output_tokens) == (10, 7)
     assert answer.usage.cache_read_input_tokens == 20
-
-
-@pytest.mark.parametrize(
-    "pieces",
-    [
-        [
-            piece(0, "", "f", "a"),
-            piece(1, "", "g", "b"),
-            piece(0, '{"n":'),
-            piece(1, '{"m"'),
-            piece(0, "1}"),
-            piece(1, ":2}"),
-        ],
-        [piece(0, '{"n":', "f", "a"), piece(1, '{"m":2}', "g", "b"), piece(0, "1}")],
-        [piece(0, '{"n":1}', "f", "a"), piece(0, '{"m":2}', "g", "b")],
-        [piece(None, '{"n":1}', "f", "a"), piece(None, '{"m":2}', "g", "b")],
-        [piece(0, '{"n"', "f", "a"), piece(0, ":1}", None, "changed"), piece(1, '{"m":2}', "g", "b")],
-        [{"tool_calls": [*piece(0, '{"n":1}', "f", "a")["tool_calls"], *piece(1, '{"m":2}', "g", "b")["tool_calls"]]}],
-    ],
-    ids=["interleaved", "interrupted", "one number", "no number", "changing id", "one chunk"],
-)
-def test_pieces_of_parallel_calls_find_their_call(pieces: list[Json]) -> None:
-    """However a server mixes and numbers the pieces of its calls, each call is one block with its own arguments."""
-    events = translate_all("messages", [*(chunk(each) for each in pieces), chunk({}, "tool_calls"), "[DONE]"])
-    answer = read_message(events)
-    assert [block.to_dict() for block in answer.content] == [
-        {"type": "tool_use", "id": "a", "name": "f", "input": {"n": 1}},
-        {"type": "tool_use", "id": "b", "name": "g", "input": {"m": 2}},
-    ]
-    assert one_block_at_a_time(events)
-
-
-def one_block_at_a_time(events: list[ClientEvent]) -> bool:
-    """Tell whether blocks are numbered from zero, and each is stopped before the next one starts."""
-    blocks = [event.data for event in events if event.name is not None and event.name.startswith("content_block")]
-    count, is_open = 0, False
-    for data in blocks:
-        assert isinstance(data, dict)
-        if data["type"] == "content_block_start":
-            if is_open or data["index"] != count:
-                return False
-            count, is_open = count + 1, True
-        elif not is_open or data["index"] != count - 1:
-            return False
-        is_open = is_open and data["type"] != "content_block_stop"
-    return not is_open
-
-
-def test_text_between_calls_keeps_its_place() -> None:
-    """White space alone is no block; text after a call is one of its own, behind it."""
-    pieces = [{"content": "\n\n"}, piece(0, "{}", "f", "a"), {"content": "\n"}, {"content": "Done"}, {"refusal": "!"}]
-    answer = read_message(translate_all("messages", [*(chunk(each) for each in pieces), chunk({}, "stop"), "[DONE]"]))
-    assert [block.to_dict() for block in answer.content] == [
-        {"type": "tool_use", "id": "a", "name": "f", "input": {}},
-        {"type": "text", "text": "\nDone!"},
-    ]
 
 
 @pytest.mark.parametrize("ending", [[], ["[DONE]"], [chunk(usage=USAGE)]])
@@ -286,72 +212,3 @@ def test_errors_inside_a_stream_reach_the_messages_client() -> None:
     assert isinstance(body, dict)
     assert body["error"]["type"] == "rate_limit_error"
     assert "org 7" not in json.dumps(events[-1].data)
-
-
-odd_values: st.SearchStrategy[object] = (
-    st.none() | st.booleans() | st.integers(-2, 3) | drawn.any_text | st.just([]) | st.just({})
-)
-odd_events = st.recursive(
-    odd_values,
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(
-                "type index delta content_block message usage choices tool_calls function name arguments content id"
-                " finish_reason stop_reason text partial_json input error".split()
-            ),
-            inner
-            | st.sampled_from(
-                "content_block_start content_block_delta content_block_stop message_start message_delta tool_use text"
-                " text_delta input_json_delta".split()
-            ),
-            max_size=5,
-        )
-    ),
-    max_leaves=10,
-)
-
-
-@given(st.lists(odd_events, max_size=8), st.sampled_from(["chat", "messages"]))
-def test_no_event_breaks_a_stream(events: list[Any], to: Interface) -> None:
-    """Whatever an upstream sends between its events, nothing is raised and all that comes out is JSON."""
-    for event in translate_all(to, events):
-        assert json.loads(json.dumps(event.data)) == event.data
-
-
-@st.composite
-def answers(draw: st.DrawFn) -> tuple[list[Json], list[Json]]:
-    """Draw a chat's answer in chunks, cut anywhere, and the blocks that it is."""
-    said = draw(st.text(max_size=12))
-    chunks = [chunk({"content": each}) for each in cut(draw, said)]
-    blocks: list[Json] = [{"type": "text", "text": said}] if said.strip() else []
-    for index in range(draw(st.integers(0, 3))):
-        given_input = draw(st.dictionaries(st.text(max_size=4), st.text(max_size=4) | st.integers(), max_size=3))
-        pieces = cut(draw, json.dumps(given_input))
-        chunks.append(chunk(piece(index, "", f"f{index}", f"call_{index}")))
-        chunks += [chunk(piece(index, each)) for each in pieces]
-        blocks.append({"type": "tool_use", "id": f"call_{index}", "name": f"f{index}", "input": given_input})
-    return [*chunks, chunk({}, "tool_calls" if len(blocks) > 1 else "stop")], blocks
-
-
-def cut(draw: st.DrawFn, text: str) -> list[str]:
-    """Return a text in pieces."""
-    at = sorted(draw(st.lists(st.integers(0, len(text)), max_size=4)))
-    return [text[begin:end] for begin, end in zip([0, *at], [*at, len(text)], strict=True)]
-
-
-@given(answers())
-def test_a_stream_survives_there_and_back(drawn: tuple[list[Json], list[Json]]) -> None:
-    """Chunks become a message's blocks, and as chunks again the same text and calls, wherever they were cut."""
-    chunks, blocks = drawn
-    events = translate_all("messages", [*chunks, chunk(usage=USAGE), "[DONE]"])
-    assert one_block_at_a_time(events)
-    assert [block.to_dict() for block in read_message(events).content] == blocks
-    answer = read_completion(translate_all("chat", [event.data for event in events]))
-    texts = [block["text"] for block in blocks if block["type"] == "text"]
-    assert answer.choices[0].message.content == "".join(texts)
-    assert [(call_id, json.loads(arguments)) for call_id, _, arguments in calls_of(answer)] == [
-        (block["id"], block["input"]) for block in blocks if block["type"] == "tool_use"
-    ]
-    assert answer.usage is not None
-    assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (30, 7)

@@ -31,6 +31,22 @@ BEYOND_SDK = frozenset({"temperature", "top_p", "top_k"})
 MODEL = "upstream-model"
 LIMIT = 512
 KEY = "not-a-key"
+PIXEL = "iVBORw0KGgo="
+WEATHER: Json = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "description": "Weather of a city",
+        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+        "strict": True,
+    },
+}
+WEATHER_TOOL: Json = {
+    "name": "get_weather",
+    "description": "Weather of a city",
+    "input_schema": WEATHER["function"]["parameters"],
+    "strict": True,
+}
 
 
 def chat_call(messages: Sequence[object], **members: object) -> Json:
@@ -46,6 +62,21 @@ def messages_call(messages: Sequence[object], **members: object) -> Json:
 def user(content: object) -> Json:
     """Return what a user says."""
     return {"role": "user", "content": content}
+
+
+def asked(call_id: str, arguments: str) -> Json:
+    """Return a chat's call of the weather tool."""
+    return {"id": call_id, "type": "function", "function": {"name": "get_weather", "arguments": arguments}}
+
+
+def use(call_id: str, given: Json) -> Json:
+    """Return Anthropic's use of the weather tool."""
+    return {"type": "tool_use", "id": call_id, "name": "get_weather", "input": given}
+
+
+def text(said: str) -> Json:
+    """Return a block or part of text; both dialects write it the same."""
+    return {"type": "text", "text": said}
 
 
 def to_messages(call: Json, *, output_limit: int = LIMIT) -> Json:
@@ -141,3 +172,9 @@ def read_completion(events: Iterable[ClientEvent]) -> ChatCompletion:
     ):
         completion = stream.get_final_completion()
     return ChatCompletion.model_validate_json(completion.to_json(), strict=True)
+
+
+def calls_of(answer: ChatCompletion) -> list[tuple[str, str, str]]:
+    """Return the calls of an answer as (id, name, arguments)."""
+    calls = answer.choices[0].message.tool_calls or []
+    return [(call.id, call.function.name, call.function.arguments) for call in calls if call.type == "function"]
