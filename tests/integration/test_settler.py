@@ -13,7 +13,9 @@ from gateway.books.in_process import InProcessBooks
 from gateway.books.protocol import Posted
 from gateway.books.settler import Settled, Settler, SettlerObserver
 from gateway.books.spool import Spool
+from ledger.core.commands import Command
 from ledger.core.refusals import Refusal, Refused
+from ledger.request.commands import RecordAttempt
 from ledger.request.events import TokensSettled
 from ledger.service import Ledger
 from tests.integration import scenes
@@ -194,6 +196,33 @@ def test_last_words_that_come_one_by_one(cluster: Cluster, ledger: Ledger, tmp_p
     require_ended(ledger, [f"r{number}" for number in (*here, *away, *cut)])
 
 
+def test_earlier_words_come_first_however_long_they_take(ledger: Ledger, tmp_path: Path) -> None:
+    """A settlement waits for the failed attempt before it, and lies behind it in the spool when that is spooled."""
+    numbers, spool = held(ledger, "94", 2), Spool(tmp_path)
+
+    class Hesitant(InProcessBooks):
+        async def post(self, command: Command) -> Posted:
+            if isinstance(command, RecordAttempt) and monotonic() < self.opens_at:
+                raise scenes.refused(Refusal.OVERLOADED)
+            return await super().post(command)
+
+        opens_at = 0.0
+
+    async def run() -> None:
+        books = Hesitant(ledger)
+        for number, seconds, last in ((numbers[0], 0.4, Posted), (numbers[1], 60.0, type(None))):
+            books.opens_at = monotonic() + seconds
+            settler = Settler(books, spool, patience_seconds=1)
+            attempt, settlement = last_words(number)
+            _ = settler.settle([attempt])
+            assert type(await settler.settle([settlement])) is last
+            await settler.drain(1)
+        await spool.post_all(InProcessBooks(ledger))
+
+    asyncio.run(run())
+    require_ended(ledger, [f"r{number}" for number in numbers])
+
+
 def test_a_caller_that_is_cancelled(ledger: Ledger, tmp_path: Path) -> None:
     """A client that goes away takes the caller with it, but not the settlement."""
     numbers = held(ledger, "4", 50)
@@ -301,7 +330,7 @@ def test_books_that_break_lose_nothing(ledger: Ledger, tmp_path: Path) -> None:
     (number,) = held(ledger, "8", 1)
 
     class Broken(InProcessBooks):
-        async def post(self, command: object) -> Posted:
+        async def post(self, command: Command) -> Posted:
             raise ZeroDivisionError
 
     async def run() -> None:

@@ -116,6 +116,19 @@ def test_processes_killed_while_they_post(
     require_settled(ledger, numbers)
 
 
+def test_a_file_is_whole_from_the_first_moment(tmp_path: Path) -> None:
+    """Whoever looks into the directory while it is filled never sees a part of a file."""
+    process = start(Errand(str(tmp_path)))
+    read = set()
+    deadline = monotonic() + 20
+    while len(read) < 300:
+        assert monotonic() < deadline
+        for path in set(tmp_path.glob("*.json")) - read:
+            assert len(msgspec.json.decode(path.read_bytes())) == 2
+            read.add(path)
+    kill(process)
+
+
 def test_a_file_that_comes_back_counts_once(ledger: Ledger, tmp_path: Path) -> None:
     """A file that a power cut brings back after it was posted is posted again, changes nothing and is removed."""
     scenes.set_up(ledger)
