@@ -61,6 +61,11 @@ def open_service(url: str, purpose: str, verify_minutes: int) -> Service:
         "Differences that the last scheduled replay found; -1 before the first one.",
         lambda: companion.differences,
     )
+    context.metrics.gauge(
+        "route_ledger_expired_holds",
+        "Holds that expired since the start: calls that cost us something, maybe, and nobody pays for.",
+        lambda: ledger.expired_holds,
+    )
     companion.start()
     return Service(ledger, JournalReader(url), companion, context)
 

@@ -155,6 +155,11 @@ class Ledger:
         self.on_commit(books)
 
     @property
+    def expired_holds(self) -> int:
+        """How many holds expired since the start, with no word of what became of their calls: possible waste."""
+        return self._sweeper.expired
+
+    @property
     def queue_depth(self) -> int:
         """How many commands wait for the writer."""
         return len(self._queue)

@@ -128,7 +128,7 @@ class Settler:
         """Bring the last words on record, or into the spool: there they belong behind earlier ones that wait in it."""
         if earlier is not None:
             await asyncio.wait(earlier[:1])
-        if True:
+        if earlier is None or not earlier[1].is_kept:
             await self._post(ending)
         while ending.left:
             ending.is_kept = await asyncio.to_thread(self._try_to_put, ending)

@@ -7,7 +7,7 @@ import msgspec
 
 from gateway.dialects.calls import CallBody
 from gateway.edge.gateway import Gateway
-from gateway.edge.journey import Journey
+from gateway.edge.journey import Journey, move_text
 from gateway.edge.ticket import Ticket
 from gateway.routing.candidates import Candidates, Target, follow_ups
 from gateway.routing.sizing import affordable_output_limit, estimate_of, hold_minor
@@ -64,7 +64,9 @@ async def place_hold(gateway: Gateway, ticket: Ticket, candidates: Candidates, c
         bucket = targets[0].route.bucket
         group = of_bucket(targets, bucket)
         try:
-            return await hold_in_bucket(gateway, ticket, candidates, group, skipped, catalog)
+            journey = await hold_in_bucket(gateway, ticket, candidates, group, skipped, catalog)
+            say_bucket(journey, catalog, skipped)
+            return journey
         except Refused as refused:
             if refused.code in NO_MONEY_HERE:
                 skipped += [SkippedRoute(each.route.route, reason_of(refused)) for each in group]
@@ -79,6 +81,15 @@ async def place_hold(gateway: Gateway, ticket: Ticket, candidates: Candidates, c
     if first_refusal is None:
         raise Refused(Refusal.MODEL_UNKNOWN, "no route can serve this")
     raise first_refusal
+
+
+def say_bucket(journey: Journey, catalog: Catalog, skipped: Sequence[SkippedRoute]) -> None:
+    """Note for the client that another balance pays than that of the model's first target, and why."""
+    home = catalog.routes.get(journey.candidates.model.targets[0])
+    if home is None or home.bucket == journey.target.route.bucket:
+        return
+    reason = next((each.reason for each in skipped if each.route == home.route), "skipped")
+    journey.moves.append(move_text(home, journey.target.route, reason.partition(":")[0]))
 
 
 def of_bucket(targets: Sequence[Target], bucket: str) -> tuple[Target, ...]:
@@ -248,7 +259,7 @@ async def take_fallback(
             workspace_id=ticket.caller.workspace_id,
             request_id=ticket.request_id,
             trace_id=ticket.trace_id,
-            fallback=len(journey.fallbacks) + 1,
+            fallback=journey.fallbacks + 1,
             from_route=current.route,
             to_route=target.route.route,
             to_bucket=target.route.bucket,

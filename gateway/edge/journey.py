@@ -10,6 +10,7 @@ from gateway.dialects.failures import UpstreamFailure
 from gateway.edge.ticket import Ticket
 from gateway.routing.candidates import Candidates, Target
 from gateway.usage.reported import ReportedUsage
+from ledger.catalog.events import RoutePublished
 from ledger.core.amounts import Unit, format_minor
 from ledger.request.events import Estimate
 
@@ -69,7 +70,10 @@ class Journey:
         self.output_limit = output_limit
         self.attempts = 0
         self.retries = 0
-        self.fallbacks: list[str] = []
+        self.fallbacks = 0
+        self.moves: list[str] = []
+        """Every change of route, and of the balance that pays, in words."""
+
         self.extensions = 0
         self.hold_until = 0.0
         """When the hold expires, by the event loop's clock."""
@@ -114,9 +118,8 @@ class Journey:
 
     def moved_to(self, target: Target, hold_minor: int, unit: Unit, failure: str) -> None:
         """Note a fallback that is on record."""
-        current = self.target.route
-        change = "" if current.bucket == target.route.bucket else f" bucket {current.bucket} -> {target.route.bucket}"
-        self.fallbacks.append(f"{current.route} -> {target.route.route}{change} ({failure})")
+        self.fallbacks += 1
+        self.moves.append(move_text(self.target.route, target.route, failure))
         self.target = target
         self.hold_minor = hold_minor
         self.unit = unit
@@ -124,3 +127,9 @@ class Journey:
     def held(self) -> str:
         """Return what is held, as text with its unit."""
         return f"{format_minor(self.hold_minor, self.unit.scale)} {self.unit.code}"
+
+
+def move_text(current: RoutePublished, target: RoutePublished, reason: str) -> str:
+    """Return a change of route in words, with both buckets where another balance pays."""
+    change = "" if current.bucket == target.bucket else f" bucket {current.bucket} -> {target.bucket}"
+    return f"{current.route} -> {target.route}{change} ({reason})"

@@ -45,9 +45,6 @@ class EdgeMetrics:
         self.unpriced = counter("unpriced", "Tokens that no rate priced.", "route", "part")
         self.mismatches = counter("model_mismatches", "Answers of a model that its card does not list.", "route")
         self.refused = counter("refused_calls", "Calls refused before any upstream was called.", "reason")
-        self.possible_waste = counter(
-            "possible_waste", "Upstream calls of ours that ended without anything to charge.", "route"
-        )
         self.added = Labelled(
             Histogram(
                 "route_ledger_added_seconds",

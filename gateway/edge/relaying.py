@@ -24,6 +24,9 @@ from gateway.usage.reported import ReportedUsage
 from ledger.core.refusals import Refused
 from ledger.request.commands import ExtendHold, UsageSource
 
+Start = Callable[[], Awaitable[None]]
+"""Sends the status and the headers."""
+
 Pin = Callable[[Journey, str | None], Awaitable[None]]
 """Notes where a stored response lives."""
 
@@ -41,19 +44,23 @@ MAX_EXTENSIONS = 999
 class Relay:
     """One stream on its way to the client."""
 
-    def __init__(self, gateway: Gateway, journey: Journey, opened: Opened, send: SendBody, pin: Pin) -> None:
+    def __init__(
+        self, gateway: Gateway, journey: Journey, opened: Opened, *, start: Start, send: SendBody, pin: Pin
+    ) -> None:
         self.gateway = gateway
         self.journey = journey
         self.opened = opened
         self.kept: list[Piece] = []
         self.is_cut = False
         self.error: ErrorAnswer | None = None
+        self._start = start
         self._send = send
         self._pin = pin
 
     async def run(self) -> Charged:
         """Send everything that comes, settle, and send the end. The upstream's answer is closed in any case."""
         try:
+            await self._start()
             await self.forward()
         except BaseException:
             # The server is going down, for example: what was delivered is charged, and nobody waits for the commit.
@@ -149,7 +156,8 @@ class Relay:
         """Return what was kept back, with the charge beside the usage and in a comment before the end."""
         note = ledger_note(self.journey, charged)
         held = b"".join(with_ledger(piece, note) for piece in self.kept if piece.kind == "held")
-        end = b"".join(piece.forward for piece in self.kept if piece.kind == "end")
+        # The last event of a response carries its usage itself; other last events are left as they are.
+        end = b"".join(with_ledger(piece, note) for piece in self.kept if piece.kind == "end")
         if not self.opened.reader.has_ended:
             end = error_event(self.journey.ticket.call.interface, self.error or CUT)
         return held + comment(note_text(note)) + end

@@ -134,13 +134,17 @@ class Serving:
             if isinstance(result, Whole):
                 await self.send_whole(journey, result)
             else:
-                await self.send_start(200, [*EVENT_STREAM, *journey_headers(journey)])
-                relay = Relay(self.gateway, journey, result, self.send_body, self.pin)
+                relay = Relay(self.gateway, journey, result, start=self.begin_stream, send=self.send_body, pin=self.pin)
                 await relay.run()
                 self.observe(journey)
                 self.outcome("cut" if relay.is_cut else "served")
         finally:
             watch.cancel()
+
+    async def begin_stream(self) -> None:
+        """Send the headers of a stream."""
+        way = [] if self.journey is None else journey_headers(self.journey)
+        await self.send_start(200, [*EVENT_STREAM, *way])
 
     async def read_body(self, headers: Mapping[str, str]) -> bytes:
         """Return the whole body. Raises TooLarge, and ClientGone where it never comes."""

@@ -27,7 +27,7 @@ def journey_headers(journey: Journey) -> Headers:
         (b"x-ledger-hold", journey.held().encode()),
         (b"x-ledger-attempts", b"%d" % journey.attempts),
         (b"x-ledger-retries", b"%d" % journey.retries),
-        (b"x-ledger-fallback", "; ".join(journey.fallbacks).encode() or b"none"),
+        (b"x-ledger-fallback", "; ".join(journey.moves).encode() or b"none"),
     ]
     if journey.output_limit is not None:
         headers.append((b"x-ledger-output-limit", b"%d" % journey.output_limit))
@@ -58,7 +58,7 @@ def ledger_note(journey: Journey, charged: Charged) -> dict[str, Any]:
         "bucket": route.bucket,
         "attempts": journey.attempts,
         "retries": journey.retries,
-        "fallback": journey.fallbacks or None,
+        "fallback": journey.moves or None,
     }
     return note
 

@@ -78,7 +78,7 @@ def routed(event: events.RequestRouted, effective_at: int) -> RequestState:
 
 
 def settled(state: RequestState, event: events.TokensSettled) -> RequestState:
-    """Return the settled request that a charge makes; what was refunded of it stays."""
+    """Return the settled request that a charge makes; what was refunded of it stays, and it counts in no minute."""
     return RequestState(
         Status.SETTLED, state.version + 1, state.project_id, state.api_key_id, state.model, state.route,
         state.upstream_model, state.tier, state.bucket, state.unit, 0, state.expires_at, state.rate_card,

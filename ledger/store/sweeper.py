@@ -41,6 +41,8 @@ class Sweeper(threading.Thread):
         self.interval_seconds = interval_seconds
         self._stopping = threading.Event()
         self._forget_at = 0.0
+        self.expired = 0
+        """Holds that this sweeper has given back: whoever held them never said what became of the call."""
 
     def stop(self) -> None:
         """Finish after the page in hand."""
@@ -69,6 +71,7 @@ class Sweeper(threading.Thread):
                 outcomes = self.execute(expiries, SYSTEM) if expiries else ()
                 released = sum(outcome.recorded is not None for outcome in outcomes)
                 swept += released
+                self.expired += sum(outcome.recorded is not None and not outcome.repeated for outcome in outcomes)
                 if len(found) < PAGE or not released:
                     break
             if monotonic() >= self._forget_at:

@@ -1,6 +1,5 @@
 """Chat completions as the bytes of HTTP posts, as an agent at work would send them: labels and an end user on each."""
 
-from base64 import b64encode
 from typing import Literal
 
 import msgspec
@@ -49,5 +48,5 @@ def call_job(port: int, path: str, token: str, kinds: tuple[Kind, ...], connecti
 
 def run_calls(client: Child, job: Job) -> Result:
     """Let the client's process run a job. Fails where an answer is no success or does not come to its end."""
-    client.say(b64encode(msgspec.msgpack.encode(job)).decode())
+    client.say(msgspec.json.encode(job).decode())
     return msgspec.json.decode(client.hear(), type=Result)

@@ -24,7 +24,7 @@ Message = tuple[bytes, bytes]
 def create_pass_through(upstream_port: int) -> Litestar:
     """Return an application that hands chat completions on to the demo's upstream."""
     base = f"http://{HOST}:{upstream_port}" + DEMO_PATH.format("pass")
-    provider = ProviderPublished(change_id="1", provider="pass", dialect="openai", api_base=base, cost_unit="USD", cost_scale=9)
+    provider = ProviderPublished(provider="pass", dialect="openai", api_base=base, cost_unit="USD", cost_scale=9)
     opened: list[Upstreams] = []
 
     @asynccontextmanager

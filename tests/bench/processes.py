@@ -6,7 +6,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic, sleep
 
+PATIENCE_SECONDS = 30
 ROOT = Path(__file__).parents[2]
 
 
@@ -46,6 +48,19 @@ def running(module: str, *arguments: str) -> Iterator[Child]:
                 process.wait(20)
             except subprocess.TimeoutExpired:
                 process.kill()
+
+
+def wait_until_open(host: str, port: int) -> None:
+    """Wait until somebody listens on a port."""
+    deadline = monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            socket.create_connection((host, port), timeout=1).close()
+        except OSError:
+            assert monotonic() < deadline, f"nobody listens on {port}"
+            sleep(0.02)
+        else:
+            return
 
 
 def free_port() -> int:

@@ -27,6 +27,10 @@ class Size(msgspec.Struct, frozen=True):
     process_commands: int
     read_events: int
     memory_marks: tuple[int, int]
+    calls: dict[int, int]
+    """Calls of a round through the gateway by the number of connections; of streams it is half."""
+    call_marks: tuple[int, int, int]
+    """Calls through the gateway after which its memory is looked at."""
 
 
 FULL = Size(
@@ -35,6 +39,7 @@ FULL = Size(
     caller_commands=7_680, naive_commands=1_920, naive_threads=(4, 8, 16, 32, 64),
     posts={1: 500, 64: 5_120}, bodies=8, process_commands=7_680,
     read_events=120_000, memory_marks=(100_000, 1_000_000),
+    calls={1: 300, 16: 3_200, 64: 6_400}, call_marks=(1_024, 10_240, 101_376),
 )  # fmt: skip
 TINY = Size(
     name="tiny", rounds=1, workspaces=50, lag=20,
@@ -42,6 +47,7 @@ TINY = Size(
     caller_commands=256, naive_commands=128, naive_threads=(8,),
     posts={1: 10, 64: 128}, bodies=2, process_commands=256,
     read_events=1_000, memory_marks=(500, 2_000),
+    calls={1: 10, 16: 64, 64: 256}, call_marks=(64, 128, 256),
 )  # fmt: skip
 
 

@@ -4,6 +4,8 @@
 """
 
 import asyncio
+import resource
+import signal
 import sys
 from pathlib import Path
 
@@ -17,11 +19,15 @@ from tests.integration import scenes
 
 
 class Errand(msgspec.Struct):
-    """What a process does: put requests `first`, `first` + 1 … without end, or post what others put with a `url`."""
+    """What a process does: put requests `first`, `first` + 1 … without end, or post what others put with a `url`.
+
+    With `bytes_max` the kernel kills it in the middle of writing a longer file.
+    """
 
     directory: str
     first: int = 0
     url: str = ""
+    bytes_max: int = 0
 
 
 def last_words(number: int) -> list[LastWord]:
@@ -33,6 +39,10 @@ def put_without_end(errand: Errand) -> None:
     """Put one request after the other, and say the number of each that is safe."""
     spool = Spool(Path(errand.directory))
     number = errand.first
+    if errand.bytes_max:
+        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (errand.bytes_max, errand.bytes_max))
     while True:
         spool.put(f"r{number}", last_words(number))
         say(number)

@@ -152,6 +152,18 @@ def test_what_passes_by_itself_says_when(api: Api, monkeypatch: pytest.MonkeyPat
         assert api.post("/commands", body).json()[0]["problem"]["transient"] is True
 
 
+def test_a_minutes_limit_says_when_the_next_one_begins(api: Api) -> None:
+    """429 with the whole seconds that are left of the minute, in the header as in the body."""
+    limits = scenes.change(scenes.key_limits(None), tokens_per_minute=1_499)
+    assert api.command(SetApiKeyLimits(workspace_id=ACME, change_id="p", api_key_id="k1", limits=limits)).status_code == 201
+    response = api.command(hold("r1"))
+    assert refusal(response) == (429, "tokens_per_minute_exceeded", None)
+    problem = response.json()
+    assert (problem["limit"], problem["needed"], problem["left"]) == (1_499, 1_500, 1_499)
+    assert 1 <= problem["retry_after_seconds"] <= 60
+    assert response.headers["retry-after"] == str(problem["retry_after_seconds"])
+
+
 def test_a_database_that_is_away_is_503(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where not even the key can be looked up, and in readiness."""
 

@@ -198,6 +198,7 @@ def test_settling_keeps_every_other_field() -> None:
     )
     settled = fold_request(state, event, 0)
     changed = {"status": Status.SETTLED, "version": 5, "held_minor": 0, "reported_model": "m", "charge_minor": 9}
+    changed |= {"minute": 0, "minute_tokens": 0}
     assert settled == msgspec.structs.replace(state, **changed, paid_minor=8, overrun_minor=1, settled_attempt=3)
 
 

@@ -1,7 +1,9 @@
 """The spool: what was put is posted once and in order, whatever is killed, and what is refused for good is kept."""
 
 import asyncio
+import os
 import random
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -15,12 +17,15 @@ import pytest
 
 from gateway.books import durable_files, spool
 from gateway.books.in_process import InProcessBooks
+from gateway.books.protocol import Posted
 from gateway.books.spool import Delivered, Spool
-from ledger.core.refusals import Refusal
+from ledger.core.commands import Command
+from ledger.core.refusals import Refusal, Refused
 from ledger.decisions import CLOCK_SKEW_MICROSECONDS
+from ledger.request.commands import RecordAttempt
 from ledger.service import Ledger
 from tests.integration import scenes
-from tests.integration.scenes import do, fail_attempt, hold, release, settle
+from tests.integration.scenes import ACME, do, fail_attempt, hold, refused, release, settle
 from tests.integration.spool_worker import Errand, last_words
 from tests.integration.store_check import audit, complaints
 from tests.source_tree import ROOT
@@ -54,7 +59,7 @@ def require_settled(ledger: Ledger, numbers: Sequence[int]) -> None:
     """Each request has its failed attempt and then its settlement; nothing else was charged."""
     positions = audit(ledger.url).positions
     for number in numbers:
-        assert positions[scenes.ACME, f"r{number}/attempt/1"] < positions[scenes.ACME, f"r{number}/settle"]
+        assert positions[ACME, f"r{number}/attempt/1"] < positions[ACME, f"r{number}/settle"]
     with psycopg.connect(ledger.url) as connection:
         row = connection.execute("select posted_minor from ledger.wallet where bucket = 'credit'").fetchone()
     assert row is not None
@@ -116,17 +121,40 @@ def test_processes_killed_while_they_post(
     require_settled(ledger, numbers)
 
 
-def test_a_file_is_whole_from_the_first_moment(tmp_path: Path) -> None:
-    """Whoever looks into the directory while it is filled never sees a part of a file."""
-    process = start(Errand(str(tmp_path)))
-    read = set()
-    deadline = monotonic() + 20
-    while len(read) < 300:
-        assert monotonic() < deadline
-        for path in set(tmp_path.glob("*.json")) - read:
-            assert len(msgspec.json.decode(path.read_bytes())) == 2
-            read.add(path)
-    kill(process)
+def test_a_process_killed_in_the_middle_of_a_file(tmp_path: Path) -> None:
+    """Half a file is no file: nobody reads it, and it is cleared away once it is old."""
+    process = start(Errand(str(tmp_path), bytes_max=100))
+    assert process.communicate()[0] == b""
+    assert process.returncode == -signal.SIGXFSZ
+    (half,) = (path for path in tmp_path.iterdir() if path.stat().st_size == 100)
+
+    assert Spool(tmp_path).waiting() == 0
+    assert half.exists()
+    os.utime(half, (0, 0))
+    Spool(tmp_path)
+    assert not half.exists()
+
+
+def test_a_request_stops_where_it_may_go_on_later(ledger: Ledger, tmp_path: Path) -> None:
+    """While the first command of a request has to wait, those behind it wait too, in whatever file they are."""
+    scenes.set_up(ledger)
+    do(ledger, hold("r1", "0.02"), hold("r2", "0.02"))
+    kept = Spool(tmp_path)
+    kept.put("r1", last_words(1)[:1])
+    kept.put("r2", last_words(2))
+    kept.put("r1", last_words(1)[1:])
+
+    class Busy(InProcessBooks):
+        async def post_many(self, commands: Sequence[Command]) -> list[Posted | Refused]:
+            busy = [isinstance(each, RecordAttempt) and each.request_id == "r1" for each in commands]
+            taken = iter(await super().post_many([each for each, no in zip(commands, busy, strict=True) if not no]))
+            return [refused(Refusal.OVERLOADED) if no else next(taken) for no in busy]
+
+    assert asyncio.run(kept.post_all(Busy(ledger))) == Delivered(1)
+    assert scenes.refusals(ledger, settle("r2", attempt=2)) == [None]
+    assert (ACME, "r1/settle") not in audit(ledger.url).positions
+    assert deliver(kept, ledger) == Delivered(2)
+    require_settled(ledger, [1, 2])
 
 
 def test_a_file_that_comes_back_counts_once(ledger: Ledger, tmp_path: Path) -> None:
@@ -218,7 +246,7 @@ def test_a_hold_that_has_expired_needs_no_release(ledger: Ledger, tmp_path: Path
     kept = Spool(tmp_path)
     kept.put("r1", [release("r1")])
     deadline = monotonic() + 10
-    while (scenes.ACME, "r1/expire") not in audit(ledger.url).positions:
+    while (ACME, "r1/expire") not in audit(ledger.url).positions:
         assert monotonic() < deadline
         sleep(0.2)
 

@@ -245,8 +245,7 @@ def test_a_settled_request_settles_once(data: st.DataObject) -> None:
 def test_lines_sum_to_charge_and_waived(
     input_tokens: int, output_tokens: int, other_tokens: int, charge_limit: int | None
 ) -> None:
-    """Where the ledger prices, the lines of all models are what is charged and what is waived, and no more is charged
-    than the limit."""
+    """Where the ledger prices, the lines of all models are what is charged, within the limit, and what is waived."""
     world = World()
     world.books["platform"].catalog = LEVEL.books["platform"].catalog
     book = world.book_of(ACME)

@@ -307,6 +307,10 @@ def test_a_batch_gives_passing_refusals_back_in_the_end() -> None:
     assert outcome.refused is not None
     assert (outcome.refused.transient, len(server.sent)) == (True, 2)
 
+    for code in ("requests_per_minute_exceeded", "tokens_per_minute_exceeded"):
+        paced = Scripted(batch(bad(429, code, transient=True)))
+        assert paced.post_many(1, wait_for_holds=True)[0].refused is not None
+        assert paced.pauses == []
     held = batch(bad(429, "available_is_held", transient=True))
     assert Scripted(held).post_many(1)[0].refused is not None
     assert Scripted(held, batch(good(1))).post_many(1, wait_for_holds=True)[0].recorded is not None
