@@ -35,8 +35,26 @@ class Dearest(msgspec.Struct, frozen=True):
     output_rounding: int
 
 
+_known: dict[tuple[int, int, bool], tuple[RateCard, Dearest]] = {}
+"""What was found of cards before, each with the card itself, so that its number in memory is not another's."""
+
+KNOWN_MAX = 4096
+
+
 def dearest_of(card: RateCard, scale: int, *, audio: bool = False) -> Dearest:
     """Return the highest rate of a card for input and for output, over all its models, in a unit with that scale."""
+    known = _known.get((id(card), scale, audio))
+    if known is not None:
+        return known[1]
+    dearest = find_dearest(card, scale, audio=audio)
+    if len(_known) >= KNOWN_MAX:
+        _known.clear()
+    _known[id(card), scale, audio] = (card, dearest)
+    return dearest
+
+
+def find_dearest(card: RateCard, scale: int, *, audio: bool) -> Dearest:
+    """Return the same from the card itself, rate by rate."""
     input_parts = INPUT_PARTS + AUDIO_INPUT_PARTS if audio else INPUT_PARTS
     output_parts = OUTPUT_PARTS + AUDIO_OUTPUT_PARTS if audio else OUTPUT_PARTS
     return Dearest(

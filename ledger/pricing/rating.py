@@ -65,7 +65,7 @@ def rate_line(
     charge = rate_tokens(tokens, rate, scale, rounding)
     list_rate = rates.list_rates.get(part)
     if list_rate is None:
-        return ChargeLine(part, tokens, rate, charge, model=other)
+        return ChargeLine(part, tokens, rate, charge, None, None, other)
     return ChargeLine(part, tokens, rate, charge, list_rate, rate_tokens(tokens, list_rate, scale, rounding), other)
 
 

@@ -23,7 +23,7 @@ END_USERS_CALLING = 20
 def call_bytes(path: str, token: str, caller: int, kind: Kind) -> bytes:
     """Return one call of a caller."""
     text = (PROMPT * (PROMPT_BYTES // len(PROMPT) + 1))[:PROMPT_BYTES]
-    body = {
+    body: dict[str, object] = {
         "model": "smart",
         "messages": [{"role": "user", "content": text}],
         "user": END_USERS[caller % END_USERS_CALLING],

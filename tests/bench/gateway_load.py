@@ -141,8 +141,8 @@ async def run(job: Job) -> Result:
     seconds, cpu_seconds = perf_counter() - started, process_time() - cpu_started
     times = sorted(time for connection in connections for time in connection.times)
     first_times = sorted(time for connection in connections for time in connection.first_times)
-    parts = (percentile(times, part) for part in (0.5, 0.95, 0.99))
-    return Result(len(times), seconds, cpu_seconds, *parts, percentile(first_times, 0.5))
+    p50, p95, p99 = (percentile(times, part) for part in (0.5, 0.95, 0.99))
+    return Result(len(times), seconds, cpu_seconds, p50, p95, p99, percentile(first_times, 0.5))
 
 
 def percentile(times: list[float], part: float) -> float:

@@ -82,7 +82,7 @@ class Stage:
 
     def middle(self, section: str, name: str, field: str) -> float:
         """Return the median over the rounds of something that was seen of the client."""
-        return median(getattr(seen.result, field) for seen in self.seen[section, name])
+        return float(median(getattr(seen.result, field) for seen in self.seen[section, name]))
 
 
 def name_of(kind: Kind, connections: int) -> str:

@@ -137,3 +137,12 @@ def serving(ledger: Ledger, edge: Edge, port: int) -> Iterator[None]:
     finally:
         server.should_exit = True
         thread.join()
+
+
+@contextmanager
+def beside(first: EdgeScene, directory: Path, settings: str = "") -> Iterator[EdgeScene]:
+    """Serve a second gateway with settings of its own on the same database, as another machine does."""
+    port = free_port()
+    text = demo_configuration("127.0.0.1", port) + settings
+    with Ledger.open(first.ledger.url) as ledger, serving(ledger, edge_of(text, directory / "spool"), port):
+        yield EdgeScene(ledger, f"http://127.0.0.1:{port}", first.key, directory / "spool")

@@ -13,6 +13,7 @@ from ledger.api.problems import Problem, problem_of, problem_type
 from ledger.api.refusal_table import MEANINGS, RETRY_AFTER_SECONDS, Code, HttpRefusal
 from ledger.core.refusals import TRANSIENT, Refusal, Refused
 from ledger.service import Ledger, Outcome
+from ledger.workspace.commands import SetApiKeyLimits
 from tests.integration import scenes
 from tests.integration.api_scene import Api, open_api, open_scene, refusal
 from tests.integration.scenes import ACME, hold
@@ -155,7 +156,8 @@ def test_what_passes_by_itself_says_when(api: Api, monkeypatch: pytest.MonkeyPat
 def test_a_minutes_limit_says_when_the_next_one_begins(api: Api) -> None:
     """429 with the whole seconds that are left of the minute, in the header as in the body."""
     limits = scenes.change(scenes.key_limits(None), tokens_per_minute=1_499)
-    assert api.command(SetApiKeyLimits(workspace_id=ACME, change_id="p", api_key_id="k1", limits=limits)).status_code == 201
+    changed = api.command(SetApiKeyLimits(workspace_id=ACME, change_id="p", api_key_id="k1", limits=limits))
+    assert changed.status_code == 201
     response = api.command(hold("r1"))
     assert refusal(response) == (429, "tokens_per_minute_exceeded", None)
     problem = response.json()

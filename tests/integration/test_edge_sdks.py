@@ -1,7 +1,9 @@
 """OpenAI's own client pointed at the gateway: nothing is changed but its address and its key."""
 
 import json
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
@@ -269,7 +271,9 @@ def test_an_empty_balance_is_no_reason_to_repeat(edge: EdgeScene, openai: OpenAI
 def test_calls_in_flight_are_waited_for(edge: EdgeScene, openai: OpenAI) -> None:
     """Where only other holds are in the way the client hears 429 with Retry-After, and its repeat succeeds."""
     with psycopg.connect(edge.ledger.url) as connection:
-        row = connection.execute("select posted_minor - held_minor from ledger.wallet where bucket = 'credit'").fetchone()
+        row = connection.execute(
+            "select posted_minor - held_minor from ledger.wallet where bucket = 'credit'"
+        ).fetchone()
     assert row is not None
     rest = StatedAmount(f"{row[0] / 10**6:.6f}", "CREDIT")
     edge.do(
@@ -286,14 +290,17 @@ def test_calls_in_flight_are_waited_for(edge: EdgeScene, openai: OpenAI) -> None
             why=Why("test"),
         )
     )
-    try:
-        with pytest.raises(RateLimitError) as busy:
-            openai.chat.completions.create(model="smart", messages=HELLO)
-        assert busy.value.code == "in_flight_budget_exhausted"
-        assert busy.value.response.headers["retry-after"] == "1"
-    finally:
-        edge.do(ReleaseRequest(workspace_id=ACME, request_id="holds-all", cause="cancelled"))
-    answer = openai.with_options(max_retries=2).chat.completions.create(
-        model="smart", messages=HELLO, extra_headers={"x-demo": "*:chunks=3"}
-    )
-    assert answer.choices[0].message.content == ANSWER
+    release = ReleaseRequest(workspace_id=ACME, request_id="holds-all", cause="cancelled")
+    with pytest.raises(RateLimitError) as busy:
+        openai.chat.completions.create(model="smart", messages=HELLO)
+    with ThreadPoolExecutor(1) as beside:
+        waiting = beside.submit(
+            openai.with_options(max_retries=2).chat.completions.with_raw_response.create, model="smart", messages=HELLO
+        )
+        time.sleep(0.3)
+        edge.do(release)
+        answer = waiting.result()
+    assert busy.value.code == "in_flight_budget_exhausted"
+    assert busy.value.response.headers["retry-after"] == "1"
+    assert answer.parse().choices[0].message.content == ANSWER
+    assert answer.http_request.headers["x-stainless-retry-count"] == "1"

@@ -316,6 +316,16 @@ def test_a_batch_gives_passing_refusals_back_in_the_end() -> None:
     assert Scripted(held, batch(good(1))).post_many(1, wait_for_holds=True)[0].recorded is not None
 
 
+def test_a_batch_is_answered_at_once_where_that_is_asked_for() -> None:
+    """Somebody who waits hears of a passing refusal at once; a lost connection is tried again all the same."""
+    busy = batch(bad(503, "overloaded", transient=True), good(1))
+    server = Scripted(httpx.ReadError("lost"), busy)
+
+    first, second = server.post_many(2, repeat_refused=False)
+
+    assert (first.refused is not None, second.recorded is not None, len(server.sent)) == (True, True, 2)
+
+
 @pytest.mark.parametrize("reply", [batch(), batch({"status": 200}), batch(good(1), good(2))])
 def test_a_batch_answered_out_of_step_is_unreadable(reply: httpx.Response) -> None:
     """As many outcomes as commands, each recorded or refused: anything else is no answer."""

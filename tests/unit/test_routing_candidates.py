@@ -241,3 +241,16 @@ def test_a_longer_prompt_goes_to_a_larger_context(tokens: int | None, than: int 
     )
     assert follow_ups(targets, model, ALL, targets[0], larger=False) == ((targets[1],), ())
     assert follow_ups(targets, model, ALL, targets[1], larger=False) == ((), ())
+
+
+def test_a_move_is_judged_from_where_the_call_is() -> None:
+    """An ordinary route may move to another model; the direct one that it has moved to may not."""
+    ordinary = msgspec.structs.replace(CREDIT, tier="ordinary")
+    direct = msgspec.structs.replace(CREDIT, route="second")
+    other = msgspec.structs.replace(ordinary, route="third", upstream_model="claude")
+    card = CATALOG.cards_of_route["home"][0]
+    targets = tuple(Target(route, CATALOG.providers["openai"], card, "chat") for route in (ordinary, direct, other))
+    model = ModelPublished("smart", ("home", "second", "third"))
+    assert follow_ups(targets, model, ALL, targets[0], larger=False) == (targets[1:], ())
+    possible, skipped = follow_ups(targets, model, ALL, targets[1], larger=False)
+    assert (possible, [each.reason for each in skipped]) == ((), ["a direct route stays with gpt-5"])

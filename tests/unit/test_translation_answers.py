@@ -205,14 +205,10 @@ def test_cache_counts_move_out_of_a_messages_input() -> None:
 
 def test_a_dialects_own_counts_are_read_as_for_the_bill() -> None:
     """With the upstream's own dialect named, its habits count: xAI's reasoning stands beside the completion."""
-    usage = {
-        "prompt_tokens": 10,
-        "completion_tokens": 5,
-        "total_tokens": 22,
-        "completion_tokens_details": {"reasoning_tokens": 7},
-    }
-    body = json.dumps(completion({"content": "x"}, usage=usage)).encode()
-    assert json.loads(translate_answer(body, "messages", usage="xai"))["usage"]["output_tokens"] == 12
+    counts = {"prompt_tokens": 10, "completion_tokens": 5, "completion_tokens_details": {"reasoning_tokens": 3}}
+    body = json.dumps(completion({"content": "x"}, usage=counts)).encode()
+    assert json.loads(translate_answer(body, "messages", usage="xai"))["usage"]["output_tokens"] == 8
+    assert json.loads(translate_answer(body, "messages"))["usage"]["output_tokens"] == 5
 
 
 @pytest.mark.parametrize("to", ["chat", "messages"])

@@ -4,6 +4,7 @@ import json
 from contextlib import suppress
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -90,3 +91,21 @@ def test_odd_calls_are_translated_or_refused(interface: Interface, messages: lis
         call = read_call(interface, json.dumps({"model": "m", "messages": messages, **members}).encode())
         to: Interface = "messages" if interface == "chat" else "chat"
         translate_call(call, to, model=MODEL, output_limit=LIMIT, dialect="openai")
+
+
+@pytest.mark.parametrize("interface", ["chat", "messages"])
+def test_calls_nested_too_deeply_are_refused(interface: Interface) -> None:
+    """At every depth a call is translated or is a 400: no stack runs over, however near its end the call comes."""
+    to: Interface = "messages" if interface == "chat" else "chat"
+    outcomes = set()
+    for depth in range(850, 1000, 10):
+        tool: Json = {"name": "f", "parameters": 0, "input_schema": 0}
+        tools = [{"type": "function", "function": tool} if interface == "chat" else tool]
+        body = json.dumps({"model": "m", "messages": [user("Hi")], "tools": tools})
+        body = body.replace(" 0", '{"a":' * depth + "1" + "}" * depth)
+        try:
+            call = read_call(interface, body.encode())
+            outcomes.add(bool(translate_call(call, to, model=MODEL, output_limit=LIMIT, dialect="openai")))
+        except CallRefused:
+            outcomes.add(False)
+    assert outcomes == {True, False}

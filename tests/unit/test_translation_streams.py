@@ -9,7 +9,7 @@ from openai import APIError
 
 from gateway.dialects.surface import Interface
 from gateway.dialects.translation.streams import StreamTranslator
-from tests.unit.translation import Json, calls_of, read_completion, read_message, translate_all
+from tests.unit.translation import Json, read_completion, read_message, translate_all
 from tests.unit.translation_events import (
     PING,
     STOP,
@@ -103,6 +103,28 @@ def test_the_last_reason_that_was_given_holds() -> None:
     assert read_completion(translate_all("chat", said)).choices[0].finish_reason == "tool_calls"
     said = [chunk({"content": "Hi"}), chunk({}, "content_filter"), chunk({}), "[DONE]"]
     assert read_message(translate_all("messages", said)).stop_reason == "refusal"
+
+
+def test_an_upstreams_habits_and_the_callers_clock_are_heard() -> None:
+    """Counts are read in the dialect that is named, and chunks bear the date that they are given."""
+    translator = StreamTranslator("messages", asked_usage=True, usage="xai")
+    counts = {"prompt_tokens": 10, "completion_tokens": 5, "completion_tokens_details": {"reasoning_tokens": 3}}
+    said = [
+        event for each in (chunk({}, "stop"), chunk(usage=counts), "[DONE]") for event in translator.translate(each)
+    ]
+    assert read_message(said).usage.output_tokens == 8
+    dated = StreamTranslator("chat", asked_usage=True, created_at_seconds=7).translate(begun())[0].data
+    assert isinstance(dated, dict)
+    assert dated["created"] == 7
+
+
+def test_an_answer_that_never_began_has_a_role_all_the_same() -> None:
+    """Where an upstream left the start out, the first chunk still says whose answer it is."""
+    first = translate_all("chat", [stopped("end_turn", output_tokens=1), STOP])[0].data
+    assert isinstance(first, dict)
+    assert first["choices"] == [
+        {"index": 0, "delta": {"role": "assistant", "content": ""}, "logprobs": None, "finish_reason": None}
+    ]
 
 
 def test_nothing_follows_the_end() -> None:

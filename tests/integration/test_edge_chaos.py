@@ -1,0 +1,66 @@
+"""Chaos: upstreams fail, stall, cut and forget under load, clients hang up; afterwards every token is accounted for."""
+
+import asyncio
+from collections import Counter
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+from projections.replay import replay
+from tests.integration.edge_clients import Crowd, Told, random_asks
+from tests.integration.edge_processes import Installation, installed
+from tests.integration.edge_reckoning import Reckoning
+from tests.integration.store_check import complaints
+
+CLIENTS = 32
+
+
+def require_sound(installation: Installation, told: list[Told], *, killed: bool = False) -> Reckoning:
+    """Demand books that add up, agree with what was served and told, and leave nothing open."""
+    reckoning = Reckoning(
+        installation.url, installation.configuration, installation.served(), told, killed=killed
+    )  # fmt: skip
+    assert reckoning.wrong == []
+    assert installation.rejected() == []
+    assert complaints(installation.url) == []
+    assert replay(installation.url, verify=True).differences == ()
+    return reckoning
+
+
+def let_chaos_reign(url: str, directory: Path, seed: int, calls: int) -> Reckoning:
+    """Let two gateways on one database work under chaos, and look at everything afterwards."""
+    with installed(url, directory) as installation:
+        gateways = [installation.serve(), installation.serve()]
+        for gateway in gateways:
+            gateway.wait_until_ready()
+        asks = islice(random_asks(seed), calls)
+        crowd = Crowd([gateway.address for gateway in gateways], installation.key, asks)
+        told = asyncio.run(crowd.run(CLIENTS))
+        installation.wait_until_quiet()
+        reckoning = require_sound(installation, told)
+        assert [gateway.stop() for gateway in gateways] == [0, 0]
+    assert len(told) == calls
+    statuses = Counter(each.status for each in told)
+    assert statuses.keys() <= {None, 200, 429, 502, 503, 504}, statuses
+    assert statuses[200] > calls // 2
+    return reckoning
+
+
+def test_chaos(database_url: str, tmp_path: Path) -> None:
+    """Of hundreds of calls that went wrong in every way each is charged once for what was served, or not at all."""
+    reckoning = let_chaos_reign(database_url, tmp_path, seed=1, calls=500)
+    assert reckoning.policies.keys() == {
+        "complete", "client_gone_drained", "client_gone_estimated", "stream_cut_estimated", "usage_missing_estimated",
+    }  # fmt: skip
+    assert min(reckoning.charged["credit"], reckoning.charged["rmb"]) > 0
+    tags = Counter(event["tag"] for request in reckoning.requests.values() for event in request.events)
+    assert min(tags[name] for name in ("attempt_failed.v1", "fallback_taken.v1", "request_released.v1")) > 5
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("seed", range(2, 8))
+def test_chaos_for_long(database_url: str, tmp_path: Path, seed: int) -> None:
+    """The same over thousands of calls."""
+    let_chaos_reign(database_url, tmp_path, seed, calls=6000)
