@@ -128,7 +128,8 @@ class Calls:
         refused = outcome.refused
         if refused is None:
             return False
-        return is_passing(refused, self.retrying) or (refused.transient and refused.code not in DECIDED)
+        is_undecided = refused.transient and refused.code not in DECIDED
+        return is_passing(refused, self.retrying) or (is_undecided and self.retrying.repeat_refused)
 
     def wallets(self, workspace_id: str) -> Steps[Balances]:
         """Read all balances of a workspace."""

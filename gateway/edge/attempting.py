@@ -18,6 +18,7 @@ from gateway.dialects.failures import UpstreamFailure, read_failure
 from gateway.dialects.sse import StreamUnreadable
 from gateway.dialects.streams import Piece, StreamReader
 from gateway.dialects.surface import usage_dialect
+from gateway.dialects.translation.answers import translate_answer
 from gateway.dialects.translation.calls import translate_call
 from gateway.edge.gateway import Gateway
 from gateway.edge.holding import move
@@ -28,6 +29,7 @@ from gateway.routing.pauses import MOVED, RETRIED, pause_seconds
 from gateway.routing.sizing import output_limit_of
 from gateway.upstream.calling import failure_of
 from gateway.usage.reported import ReportedUsage
+from gateway.usage.states import UsageDialect
 from ledger.core.refusals import Refused
 from ledger.request.commands import Failure, RecordAttempt
 
@@ -36,7 +38,10 @@ OK = range(200, 300)
 
 
 class Whole(msgspec.Struct, frozen=True):
-    """An answer that came at once. `delivered_bytes` is its text, for an estimate where it reports no usage."""
+    """An answer that came at once, in the client's dialect.
+
+    `delivered_bytes` is its text, for an estimate where it reports no usage.
+    """
 
     body: bytes
     report: ReportedUsage
@@ -211,11 +216,7 @@ async def exchange(gateway: Gateway, journey: Journey, body: bytes) -> Result:
         usage = usage_dialect(target.interface, target.provider.dialect)
         if not call.is_stream:
             content = await reply.read()
-            try:
-                report, response_id, delivered = read_answer(usage, content)
-            except AnswerUnreadable as unreadable:
-                return FailedAttempt(unreadable.failure, content)
-            return Whole(content, report, delivered, response_id)
+            return read_whole(journey, usage, content)
         if not reply.headers.get("content-type", "").startswith(EVENT_STREAM):
             await reply.read()
             return failed("bad_response", reply.status)
@@ -227,6 +228,18 @@ async def exchange(gateway: Gateway, journey: Journey, body: bytes) -> Result:
     if isinstance(result, FailedAttempt):
         reply.close()
     return result
+
+
+def read_whole(journey: Journey, usage: UsageDialect, content: bytes) -> Whole | FailedAttempt:
+    """Return an answer that came at once, in the client's dialect; what can't be read is no answer."""
+    interface = journey.ticket.call.interface
+    try:
+        report, response_id, delivered = read_answer(usage, content)
+        if journey.target.interface != interface:
+            content = translate_answer(content, interface, usage=usage, created_at_seconds=int(time()))
+    except AnswerUnreadable as unreadable:
+        return FailedAttempt(unreadable.failure, content)
+    return Whole(content, report, delivered, response_id)
 
 
 async def begin_stream(journey: Journey, reply: aiohttp.ClientResponse, reader: StreamReader) -> Opened | FailedAttempt:

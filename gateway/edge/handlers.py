@@ -28,16 +28,27 @@ def create_edge_handlers(find_gateway: FindGateway) -> list[BaseRouteHandler]:
     """Return the handlers of the edge. Each asks for the gateway when it is called."""
     calls = [call_handler(interface, find_gateway) for interface in PATHS]
     reads = ModelReads(find_gateway)
+    others = [f"/v1{path}" for path in PATHS.values()]
     return [
         *calls,
+        # A path takes its own methods only: without these the answer to another one is not in the dialect.
+        unsupported_handler(others, [method for method in ANY if method is not HttpMethod.POST]),
+        unsupported_handler(
+            ["/v1/models", "/v1/models/{model:path}"], [method for method in ANY if method is not HttpMethod.GET]
+        ),
         get("/v1/models", opt=PUBLIC, include_in_schema=False, sync_to_thread=False)(serve(reads.read_models)),
         get("/v1/models/{model:path}", opt=PUBLIC, include_in_schema=False, sync_to_thread=False)(
             serve(reads.read_model)
         ),
-        route(["/v1", "/v1/{path:path}"], http_method=ANY, opt=PUBLIC, include_in_schema=False, sync_to_thread=False)(
-            serve(answer_unsupported)
-        ),
+        unsupported_handler(["/v1", "/v1/{path:path}"], ANY),
     ]
+
+
+def unsupported_handler(paths: list[str], methods: list[HttpMethod]) -> BaseRouteHandler:
+    """Return the handler of what is not offered."""
+    return route(
+        paths, http_method=methods, opt=PUBLIC, include_in_schema=False, sync_to_thread=False, status_code=400
+    )(serve(answer_unsupported))
 
 
 def call_handler(interface: Interface, find_gateway: FindGateway) -> BaseRouteHandler:

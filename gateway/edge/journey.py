@@ -27,7 +27,7 @@ class CallFailed(Exception):
 class FailedAttempt(msgspec.Struct, frozen=True):
     """An upstream call that gave no answer.
 
-    `body` is what the upstream said, for a fault of the caller's own; `report` is the usage that it stated all the same.
+    `body` is what the upstream said, for a fault of the caller's own; `report` is the usage it stated all the same.
     """
 
     failure: UpstreamFailure

@@ -14,13 +14,11 @@ from gateway.dialects.errors import (
     error_headers,
     internal,
     model_not_found,
-    no_route,
     not_authenticated,
     of_refusal,
     too_large,
 )
 from gateway.dialects.surface import Interface
-from gateway.dialects.translation.answers import translate_answer
 from gateway.edge.attempting import Whole, travel
 from gateway.edge.conditions import microseconds
 from gateway.edge.gateway import Gateway
@@ -39,6 +37,7 @@ from gateway.edge.ticket import (
     token_of,
     trace_id_of,
 )
+from gateway.edge.turning_away import turned_away
 from gateway.routing.candidates import find_candidates
 from gateway.usage.reported import ReportedUsage
 from ledger.core.refusals import Refusal, Refused
@@ -192,8 +191,10 @@ class Serving:
         pinned = await self.pinned_route(caller, call)
         candidates = find_candidates(catalog, model, self.interface, caller.limits, gateway.health.conditions(), pinned)
         if not candidates.targets:
-            self.count_refused("no_route")
-            raise CallFailed(no_route(call.model, [f"{each.route}: {each.reason}" for each in candidates.skipped]))
+            refused = turned_away(catalog, model, self.interface, caller.limits, candidates.skipped)
+            if isinstance(refused, CallFailed):
+                self.count_refused("no_route")
+            raise refused
         return await place_hold(gateway, ticket, candidates, catalog)
 
     async def pinned_route(self, caller: Caller, call: CallBody) -> str | None:
@@ -226,13 +227,11 @@ class Serving:
 
     async def send_whole(self, journey: Journey, whole: Whole) -> None:
         """Settle an answer that came at once, and send it with its charge."""
-        gateway, target = self.gateway, journey.target
+        gateway = self.gateway
         ending: Ending = "client_gone" if journey.is_gone else "complete"
         task, source = settle(gateway, journey, whole.report, whole.delivered_bytes, ending, None)
         self._has_started = True
         body = whole.body
-        if target.interface != self.interface:
-            body = translate_answer(body, self.interface)
         charged = await charge_of(gateway, journey, task, source)
         headers = [JSON, *journey_headers(journey), *charge_headers(charged)]
         self.observe(journey)

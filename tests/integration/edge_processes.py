@@ -49,7 +49,13 @@ settlement.drain_seconds = 0.3
 edge.stream_idle_seconds = 1
 """
 FUNDS = tuple(
-    AddFunds(WORKSPACE, bucket=bucket, amount=StatedAmount("1000000", unit), source="stripe", reference="more")
+    AddFunds(
+        workspace_id=WORKSPACE,
+        bucket=bucket,
+        amount=StatedAmount("1000000", unit),
+        source="stripe",
+        reference=f"more-{bucket}",
+    )
     for bucket, unit in (("credit", "CREDIT"), ("rmb", "CNY"))
 )
 
@@ -106,13 +112,13 @@ class Installation:
         self.file = directory / "route-ledger.toml"
         self.file.write_text(self.configuration, encoding="utf-8")
         key = ("--required-key", self.environment[UPSTREAM_KEY])
-        self.upstream = self.start((*UPSTREAM, "--port", str(port), *key), port, "upstream")
         with Ledger(url, sweep_seconds=600) as ledger:
             apply_configuration(ledger, parse_configuration(self.configuration), actor=SYSTEM)
             for outcome in ledger.execute_many([*SCENE, *FUNDS], SYSTEM):
                 assert outcome.refused is None, outcome.refused
             self.key = issue(ledger, WORKSPACE, "app", ("call", "read"))
             self.gateway_key = issue(ledger, PLATFORM, "gateway", ("post", "read"))
+        self.upstream = self.start((*UPSTREAM, "--port", str(port), *key), port, "upstream")
 
     def start(self, words: Sequence[str], port: int, name: str, **more: str) -> Program:
         """Start a program that is ended with the installation."""

@@ -32,6 +32,9 @@ from projections.reading import JournalReader
 ACME = "acme"
 START_SECONDS = 20.0
 
+CLIENT = httpx.Client(timeout=60, limits=httpx.Limits(max_keepalive_connections=0))
+"""One for all calls: making a client reads the certificates of the world, which takes longer than a call."""
+
 
 def free_port() -> int:
     """Return a port that nobody listens on."""
@@ -54,7 +57,7 @@ class EdgeScene:
         """Post a call; header names are written with underscores."""
         sent = {"Authorization": f"Bearer {key or self.key}"}
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
-        return httpx.post(f"{self.address}/v1{path}", json=body, headers=sent, timeout=60)
+        return CLIENT.post(f"{self.address}/v1{path}", json=body, headers=sent)
 
     def chat(self, model: str = "smart", text: str = "Hello", **more: Any) -> httpx.Response:
         """Call a model with one message; a member that ends in `_header` is a header."""
@@ -78,7 +81,7 @@ class EdgeScene:
 
     def served(self, provider: str) -> dict[str, Any]:
         """Return what the upstream says it has served, in sums and by request."""
-        answer: dict[str, Any] = httpx.get(f"{self.address}/demo/{provider}/calls").json()
+        answer: dict[str, Any] = CLIENT.get(f"{self.address}/demo/{provider}/calls").json()
         return answer
 
     def follow_catalog(self) -> None:

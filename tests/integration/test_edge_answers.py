@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from gateway.demo.configuration import upstream_key
 from ledger.catalog.commands import PublishModel
 from ledger.request.events import RequestRouted, TokensSettled
-from tests.integration.edge_scene import EdgeScene
+from tests.integration.edge_scene import CLIENT, EdgeScene
 
 COMMENT = re.compile(rb": x-ledger (\{[^\n]*\})\n\n")
 PIXEL = "data:image/png;base64," + "iVBORw0KGgo" * 4000
@@ -57,13 +57,13 @@ UPSTREAMS = {
 def send(edge: EdgeScene, path: str, body: bytes, told: str = "") -> httpx.Response:
     """Call the gateway with a body as it is."""
     headers = {"Authorization": f"Bearer {edge.key}", "content-type": "application/json", "x-demo": told}
-    return httpx.post(f"{edge.address}/v1{path}", content=body, headers=headers, timeout=60)
+    return CLIENT.post(f"{edge.address}/v1{path}", content=body, headers=headers)
 
 
 def direct(edge: EdgeScene, provider: str, path: str, body: bytes, told: str = "") -> httpx.Response:
     """Call the upstream with a body as it is."""
     headers = {"Authorization": f"Bearer {upstream_key()}", "x-demo": told}
-    return httpx.post(f"{edge.address}/demo/{provider}/v1{path}", content=body, headers=headers, timeout=60)
+    return CLIENT.post(f"{edge.address}/demo/{provider}/v1{path}", content=body, headers=headers)
 
 
 def routed_and_settled(edge: EdgeScene, answer: httpx.Response) -> tuple[RequestRouted, TokensSettled]:

@@ -185,6 +185,11 @@ def test_a_refusal_is_text() -> None:
     assert [block.to_dict() for block in answer.content] == [{"type": "text", "text": "I won't."}]
 
 
+def test_an_answer_without_a_choice_is_an_empty_message() -> None:
+    """What can be billed can be translated: no answer is charged for and then called unreadable."""
+    assert as_message({**completion({}), "choices": []}).content == []
+
+
 def test_cache_counts_move_out_of_a_messages_input() -> None:
     """A chat's prompt has the cached tokens in it; Anthropic's input counts beside them."""
     usage = {

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from gateway.dialects.surface import Interface
 from gateway.dialects.translation.events import ClientEvent
 from tests import strategies as drawn
-from tests.unit.translation import Json, read_completion, read_message, translate_all
+from tests.unit.translation import Json, calls_of, read_completion, read_message, translate_all
 from tests.unit.translation_events import USAGE, chunk, piece
 
 

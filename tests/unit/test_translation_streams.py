@@ -9,7 +9,7 @@ from openai import APIError
 
 from gateway.dialects.surface import Interface
 from gateway.dialects.translation.streams import StreamTranslator
-from tests.unit.translation import Json, read_completion, read_message, translate_all
+from tests.unit.translation import Json, calls_of, read_completion, read_message, translate_all
 from tests.unit.translation_events import (
     PING,
     STOP,

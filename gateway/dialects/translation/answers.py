@@ -67,17 +67,18 @@ def _chat(answer: Object, usage: UsageDialect, created_at_seconds: int) -> Objec
 
 
 def _message(answer: Object, usage: UsageDialect) -> Object:
-    choices = objects_in(answer.get("choices"))
-    if not choices:
+    if not isinstance(answer.get("choices"), list):
         raise AnswerUnreadable("The answer has no choices.")
-    message = object_in(choices[0].get("message"))
+    # Without any choice it is an answer without words, as it is for the bill.
+    choice = next(iter(objects_in(answer["choices"])), {})
+    message = object_in(choice.get("message"))
     answer_id = text_in(answer.get("id"))
     refusal = text_in(message.get("refusal"))
     texts = (text_in(message.get("content")), refusal)
     content: list[Object] = [{"type": "text", "text": text} for text in texts if not is_blank(text)]
     calls = objects_in(message.get("tool_calls"))
     content += [_tool_use(call, answer_id, index) for index, call in enumerate(calls)]
-    reason = stop_reason(choices[0].get("finish_reason"), has_tools=bool(calls), has_refused=bool(refusal))
+    reason = stop_reason(choice.get("finish_reason"), has_tools=bool(calls), has_refused=bool(refusal))
     return {
         "id": answer_id,
         "type": "message",
