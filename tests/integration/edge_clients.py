@@ -84,6 +84,8 @@ class Told:
 
     def complaints(self) -> Iterator[str]:
         """Yield what is wrong with an answer whose client stayed and whose gateway lived."""
+        if self.has_left:
+            return
         if self.failure is not None:
             yield f"{self.ask} got no answer: {self.failure}"
         elif self.status == 200 and self.note is None:
@@ -121,11 +123,11 @@ def random_asks(seed: int, chaos: float = 0.35, leaving: float = 0.2) -> Iterato
             f";delay_ms={dice.choice((0, 0, 2, 10, 40))};answer_bytes={dice.randint(1, 700)}"
             f"{dice.choice(('', '', '', '', ';no_usage'))}"
         ]
-        # Every provider that an entry names falls silent or has no money left, the first time that it is called.
+        # A provider falls silent, says that our account is empty or is overloaded, the first times that it is called.
         for provider in ("openai", "azure", "anthropic", "deepseek"):
             if dice.random() < 0.06:
                 mishap = dice.choice((f"hang_after={dice.randint(0, 4)}", "account_empty", "status=503"))
-                told.append(f"{provider}:{mishap};times=1")
+                told.append(f"{provider}:{mishap};times={dice.randint(1, 3)}")
         is_stream = interface != "embeddings" and dice.random() < 0.65
         leaves = dice.random() * 0.4 if dice.random() < leaving else None
         yield Ask(

@@ -25,7 +25,7 @@ from ledger.core.amounts import StatedAmount
 from ledger.core.commands import Command
 from ledger.events import Event, decode_fact
 from ledger.service import SYSTEM, Ledger
-from ledger.store.live import FRESH_SECONDS
+from ledger.store.live import FRESH_SECONDS, NEW_KEY_SECONDS
 from ledger.workspace.commands import IssueApiKey, StatedKeyLimits, StatedSpendLimit
 from projections.reading import JournalReader
 
@@ -70,8 +70,13 @@ class EdgeScene:
         command = IssueApiKey(
             workspace_id=ACME, api_key_id=api_key_id, scopes=("call", "read"), limits=StatedKeyLimits(**limits)
         )
+        return self.issued(command)
+
+    def issued(self, command: IssueApiKey) -> str:
+        """Return the token of a new key, once every gateway would find it."""
         token = self.ledger.issue_key(command, SYSTEM).token
         assert token is not None
+        time.sleep(NEW_KEY_SECONDS)
         return token
 
     def spend(self, bucket: str, limit: str) -> tuple[StatedSpendLimit, ...]:

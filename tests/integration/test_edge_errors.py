@@ -14,7 +14,6 @@ from ledger.core.amounts import StatedAmount
 from ledger.core.identifiers import PLATFORM
 from ledger.request.commands import ReleaseRequest, RouteRequest
 from ledger.request.events import AttemptFailed, RequestReleased, RequestRouted, Why
-from ledger.service import SYSTEM
 from ledger.workspace.commands import IssueApiKey, RevokeApiKey, StatedKeyLimits
 from tests.integration.edge_scene import ACME, CLIENT, EdgeScene, beside
 
@@ -93,9 +92,9 @@ def test_keys_that_open_nothing(edge: EdgeScene, call: str) -> None:
         check(CLIENT.post(url, json=body, headers=raw), call, 401, "invalid_api_key")
     assert CLIENT.post(url, json=body, headers={"x-api-key": edge.key}).status_code == 200
     command = IssueApiKey(workspace_id=ACME, api_key_id=f"reads-{call}", scopes=("read",), limits=StatedKeyLimits())
-    check(send(edge, call, edge.ledger.issue_key(command, SYSTEM).token), call, 403, "not_allowed")
+    check(send(edge, call, edge.issued(command)), call, 403, "not_allowed")
     platform = IssueApiKey(workspace_id=PLATFORM, api_key_id=f"posts-{call}", scopes=("post", "read"))
-    check(send(edge, call, edge.ledger.issue_key(platform, SYSTEM).token), call, 403, "not_allowed")
+    check(send(edge, call, edge.issued(platform)), call, 403, "not_allowed")
 
 
 @every_call

@@ -342,7 +342,7 @@ def test_a_refusal_names_what_is_wrong(case: Case) -> None:
 
 
 def test_only_six_refusals_pass_by_themselves() -> None:
-    """Repeating unchanged helps when the service was busy, holds or a minute's limit were in the way, and else never."""
+    """Repeating unchanged helps when the service was busy, or holds or a minute's limit were in the way; else never."""
     assert set(TRANSIENT) == {
         Refusal.OVERLOADED, Refusal.UNAVAILABLE, Refusal.OUTCOME_UNKNOWN, Refusal.AVAILABLE_IS_HELD,
         Refusal.REQUESTS_PER_MINUTE_EXCEEDED, Refusal.TOKENS_PER_MINUTE_EXCEEDED,
