@@ -66,6 +66,7 @@ async def travel(gateway: Gateway, journey: Journey) -> Whole | Opened:
     loop = asyncio.get_running_loop()
     retries = 0
     while True:
+        await leave_if_gone(gateway, journey)
         result = await attempt(gateway, journey)
         if not isinstance(result, FailedAttempt):
             return result
@@ -87,6 +88,13 @@ async def travel(gateway: Gateway, journey: Journey) -> Whole | Opened:
             await released(gateway, journey, "cancelled" if journey.is_gone else "failed")
             raise failed_call(gateway, journey, result)
         retries = 0
+
+
+async def leave_if_gone(gateway: Gateway, journey: Journey) -> None:
+    """Give the hold back where the client left during a pause or a move: nobody waits for another attempt."""
+    if journey.is_gone:
+        await released(gateway, journey, "cancelled")
+        raise ClientGone(was_served=False)
 
 
 def next_pause(gateway: Gateway, journey: Journey, failure: UpstreamFailure, retries: int, now: float) -> float | None:
@@ -170,6 +178,10 @@ async def attempt(gateway: Gateway, journey: Journey) -> Result:
             raise ClientGone(was_served=True) from None
         failure: Failure = "bad_response" if isinstance(error, StreamUnreadable) else failure_of(error)
         result = failed(failure)
+    except asyncio.CancelledError:
+        # The server is going down. The upstream was called all the same, and every call is on record.
+        record_attempt(gateway, journey, failed("cancelled"), retried=False)
+        raise
     finally:
         journey.waited_seconds += monotonic() - started
     if isinstance(result, FailedAttempt):
@@ -191,7 +203,9 @@ def upstream_body(gateway: Gateway, journey: Journey) -> bytes:
     model = target.route.upstream_model
     try:
         if target.interface == call.interface:
-            return write_call(call, model=model, output_limit=journey.output_limit, dialect=target.provider.dialect)
+            return write_call(
+                call, model=model, output_limit=limit_sent(gateway, journey), dialect=target.provider.dialect
+            )
         return translate_call(
             call,
             target.interface,
@@ -202,6 +216,15 @@ def upstream_body(gateway: Gateway, journey: Journey) -> bytes:
     except CallRefused as refused:
         release(gateway, journey, "failed")
         raise CallFailed(refused.error) from None
+
+
+def limit_sent(gateway: Gateway, journey: Journey) -> int | None:
+    """Return the output limit that is put into the call: what is afforded, or the default where that is wanted."""
+    call, settings = journey.ticket.call, gateway.settings.hold
+    states_none = call.output_limit is None and call.interface != "embeddings"
+    if journey.output_limit is None and states_none and settings.send_default_output_limit:
+        return output_limit_of(journey.call, journey.target, settings)
+    return journey.output_limit
 
 
 async def exchange(gateway: Gateway, journey: Journey, body: bytes) -> Result:

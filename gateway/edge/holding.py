@@ -54,6 +54,9 @@ NOT_HERE = frozenset(
 
 REASON_LENGTH_MAX = 190
 
+HOLD_TRIES = 5
+"""What is affordable in the wallet may be too much for a limit of the key or the project, by the day or the month."""
+
 
 async def place_hold(gateway: Gateway, ticket: Ticket, candidates: Candidates, catalog: Catalog) -> Journey:
     """Return the journey of a call whose hold is on record, on the first route that can be paid. Raises Refused."""
@@ -122,17 +125,19 @@ async def hold_in_bucket(
     """Return the journey with a hold for the dearest of some targets of one bucket, or for the output it affords."""
     unit = unit_of(catalog, group[0].route.bucket)
     settings = gateway.settings.hold
-    needed = hold_minor(ticket.call, group, settings, unit.scale)
-    try:
-        return await post_hold(gateway, ticket, candidates, group, skipped, ticket.call, needed, unit, None)
-    except Refused as refused:
-        left = left_of(refused, unit)
-        if refused.code not in TOO_LARGE or left is None:
-            raise
-        limit = affordable_output_limit(ticket.call, group, left, settings, unit.scale)
-        if limit is None:
-            raise
-    call = msgspec.structs.replace(ticket.call, output_limit=limit)
+    call, limit = ticket.call, None
+    for _ in range(HOLD_TRIES - 1):
+        needed = hold_minor(call, group, settings, unit.scale)
+        try:
+            return await post_hold(gateway, ticket, candidates, group, skipped, call, needed, unit, limit)
+        except Refused as refused:
+            left = left_of(refused, unit)
+            if refused.code not in TOO_LARGE or left is None:
+                raise
+            limit = affordable_output_limit(ticket.call, group, left, settings, unit.scale)
+            if limit is None:
+                raise
+            call = msgspec.structs.replace(ticket.call, output_limit=limit)
     needed = hold_minor(call, group, settings, unit.scale)
     return await post_hold(gateway, ticket, candidates, group, skipped, call, needed, unit, limit)
 

@@ -22,6 +22,9 @@ from ledger.pricing.usage import ModelUsage
 from ledger.request.commands import ReleaseCause, ReleaseRequest, SettlementPolicy, SettleRequest, UsageSource
 from ledger.request.events import TokensSettled
 
+UNNAMED_MODEL = "unnamed"
+"""A model beside the serving one that the upstream does not name: nobody's price but a card's that takes any model."""
+
 Ending = Literal["complete", "client_gone", "stream_cut"]
 """How an answer came to its end: whole, after its client had hung up, or cut off by the upstream."""
 
@@ -78,7 +81,8 @@ def settle(
     )
     target = journey.target
     served_model = report.upstream_model or target.route.upstream_model
-    entries = (ReportedModelUsage(served_model, usage), *report.others)
+    others = tuple(ModelUsage(each.model or UNNAMED_MODEL, each.usage) for each in report.others)
+    entries = [ReportedModelUsage(each.model, each.usage) for each in (ModelUsage(served_model, usage), *others)]
     limit = None if source == "reported" else state_amount(journey.hold_minor, journey.unit)
     command = SettleRequest(
         workspace_id=journey.ticket.caller.workspace_id,
@@ -94,7 +98,7 @@ def settle(
         provider_cost=provider_cost(entries, target.card, target.provider, report.cost),
         charge_limit=limit,
         policy=policy,
-        others=tuple(ModelUsage(each.model or served_model, each.usage) for each in report.others),
+        others=others,
     )
     gateway.metrics.settlements.labels(source, policy).inc()
     return gateway.settler.settle([command]), source

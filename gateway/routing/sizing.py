@@ -94,8 +94,9 @@ def cost_minor(tokens: int, rate: int, rounding: int, scale: int) -> int:
 
 
 def estimate_input(call: CallBody, settings: HoldSettings) -> int:
-    """Return how many tokens a call's input has at most, as far as its bytes tell."""
-    return -(-call.text_bytes // settings.bytes_per_token) + call.images * settings.tokens_per_image
+    """Return how many tokens a call's input has at most, as far as its bytes tell. Sound counts as one image."""
+    media = call.images + call.has_audio
+    return -(-call.text_bytes // settings.bytes_per_token) + media * settings.tokens_per_image
 
 
 def output_limit_of(call: CallBody, target: Target, settings: HoldSettings) -> int:

@@ -5,11 +5,12 @@ production is over in seconds here.
 """
 
 import os
+import re
 import secrets
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -25,7 +26,11 @@ from ledger.core.identifiers import PLATFORM
 from ledger.service import SYSTEM, Ledger
 from ledger.wallet.commands import AddFunds
 from ledger.workspace.commands import IssueApiKey, StatedKeyLimits
+from projections.replay import replay
+from tests.integration.edge_clients import Told
+from tests.integration.edge_reckoning import Reckoning
 from tests.integration.edge_scene import free_port
+from tests.integration.store_check import complaints
 from tests.source_tree import ROOT
 
 SERVER = ("-c", "from gateway.command_line import main; main()")
@@ -100,15 +105,15 @@ class Program:
 class Installation:
     """A database with the demo's workspace and catalog, whose providers are one upstream process."""
 
-    def __init__(self, url: str, directory: Path, settings: str = "") -> None:
+    def __init__(self, url: str, directory: Path, timeout_seconds: int = TIMEOUT_SECONDS) -> None:
         self.url = url
         self.directory = directory
         self.spool = directory / "data" / "spool"
-        self.environment = {"ROUTE_LEDGER_DATABASE_URL": url, UPSTREAM_KEY: secrets.token_urlsafe(24)}
+        self.environment = {"ROUTE_LEDGER_DATABASE_URL": url, UPSTREAM_KEY: secrets.token_hex(24)}
         self.programs: list[Program] = []
         port = free_port()
-        text = demo_configuration("127.0.0.1", port) + SETTINGS + settings
-        self.configuration = text.replace("timeout_seconds = 120", f"timeout_seconds = {TIMEOUT_SECONDS}")
+        text = demo_configuration("127.0.0.1", port) + SETTINGS
+        self.configuration = re.sub(r"timeout_seconds = \d+", f"timeout_seconds = {timeout_seconds}", text)
         self.file = directory / "route-ledger.toml"
         self.file.write_text(self.configuration, encoding="utf-8")
         key = ("--required-key", self.environment[UPSTREAM_KEY])
@@ -156,12 +161,16 @@ class Installation:
         """Wait until no hold is open and nothing is spooled: nobody calls any more."""
         deadline = monotonic() + seconds
         while self.open_holds() or self.spooled():
-            assert monotonic() < deadline, f"{self.open_holds()} holds are open, {self.spooled()} requests are spooled"
+            assert monotonic() < deadline, f"{self.open_holds()} holds are open, {len(self.spooled())} are spooled"
             sleep(0.1)
 
-    def spooled(self) -> int:
-        """Return how many requests wait in the spools."""
-        return sum(1 for spool in self.spools() for path in spool.glob("*.json"))
+    def spooled(self) -> list[str]:
+        """Return what waits in the spools, request by request."""
+        texts = []
+        for path in (path for spool in self.spools() for path in spool.glob("*.json")):
+            with suppress(FileNotFoundError):
+                texts.append(path.read_text(encoding="utf-8"))
+        return texts
 
     def rejected(self) -> list[str]:
         """Return what the books refused for good, and anything that was unforeseen to a program."""
@@ -194,10 +203,29 @@ def issue(ledger: Ledger, workspace_id: str, name: str, scopes: tuple[str, ...])
     return token
 
 
+def require_sound(
+    installation: Installation, told: Sequence[Told], *, may_expire: bool = False, may_break: bool = False
+) -> Reckoning:
+    """Demand books that add up and agree with what was served and told, and that nothing was refused for good."""
+    reckoning = Reckoning(
+        installation.url,
+        installation.configuration,
+        installation.served(),
+        told,
+        may_expire=may_expire,
+        may_break=may_break,
+    )
+    assert not reckoning.wrong, "\n".join(reckoning.wrong[:20])
+    assert installation.rejected() == []
+    assert complaints(installation.url) == []
+    assert replay(installation.url, verify=True).differences == ()
+    return reckoning
+
+
 @contextmanager
-def installed(url: str, directory: Path, settings: str = "") -> Iterator[Installation]:
+def installed(url: str, directory: Path, timeout_seconds: int = TIMEOUT_SECONDS) -> Iterator[Installation]:
     """Yield an installation on a database; its processes end with it."""
-    made = Installation(url, directory, settings)
+    made = Installation(url, directory, timeout_seconds)
     try:
         made.upstream.wait_until_ready("/demo/openai/v1/models")
         yield made

@@ -111,9 +111,22 @@ def estimated_tokens(size: int) -> int:
 
 
 class Reckoning:
-    """Every request of a database against what was served and told. `wrong` is empty where all is as it should be."""
+    """Every request of a database against what was served and told. `wrong` is empty where all is as it should be.
 
-    def __init__(self, url: str, configuration: str, served: Served, told: Iterable[Told], *, killed: bool) -> None:
+    Where a gateway was killed (`may_expire`), a hold may expire although its call was served: the customer pays
+    nothing. Where one was stopped (`may_break`), connections may break off.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        configuration: str,
+        served: Served,
+        told: Iterable[Told],
+        *,
+        may_expire: bool = False,
+        may_break: bool = False,
+    ) -> None:
         self.requests = read_requests(url)
         self.wrong: list[str] = []
         self.expected: Counter[str] = Counter()
@@ -121,7 +134,8 @@ class Reckoning:
         self.policies: Counter[str] = Counter()
         self._prices = prices_of(configuration)
         self._served = served
-        self._is_killed = killed
+        self._may_expire = may_expire
+        self._may_break = may_break or may_expire
         self._told = {each.ask.run: each for each in told}
         for run, request in self.requests.items():
             self.wrong += [f"{run} ({request.request_id}): {wrong}" for wrong in self.check(request)]
@@ -141,7 +155,7 @@ class Reckoning:
         is_late = settled is not None and settled.get("status_before", "open") != "open"
         if tags[SETTLED] > 1 or tags[RELEASED] > 1 or last_words != 1 + is_late or tags[ROUTED] != 1:
             yield f"has {dict(tags)}"
-        if "expired" in causes and not self._is_killed:
+        if "expired" in causes and not self._may_expire:
             yield "expired, and its gateway lived"
         yield from self.check_buckets(request)
         yield from self.check_calls(request)
@@ -178,10 +192,10 @@ class Reckoning:
         failed = request.of(FAILED)
         unheard = sum(event["failure"] == "connection" for event in failed)
         known = len(failed) + (request.settled is not None)
-        if not self._is_killed and not known - unheard <= len(calls) <= known:
+        if not self._may_expire and not known - unheard <= len(calls) <= known:
             yield f"has {known} attempts in the book, and {[call['ending'] for call in calls]} at the upstream"
         complete = sum(call["ending"] == "complete" for call in calls)
-        if complete > 1 or (complete and request.settled is None and not self._is_killed):
+        if complete > 1 or (complete and request.settled is None and not self._may_expire):
             yield f"was served {complete} times and not charged"
 
     def check_charge(self, request: Request, settled: dict[str, Any], *, is_late: bool) -> Iterator[str]:
@@ -233,7 +247,7 @@ class Reckoning:
     def check_told(self, told: Told) -> Iterator[str]:
         """Yield where a client heard something else than the book says."""
         request = self.requests.get(told.ask.run)
-        if not self._is_killed:
+        if not self._may_break:
             yield from told.complaints()
         note = told.note
         if note is None:
@@ -250,5 +264,5 @@ class Reckoning:
             said = f"{Decimal(paid).scaleb(-SCALE):.{SCALE}f} {settled['unit']}"
             if (note["charge"], note["bucket"]) != (said, settled["bucket"]):
                 yield f"{told.ask.run} was told {note['charge']}, and the book says {said}"
-        elif note["status"] == "settling" and settled is None and not self._is_killed:
+        elif note["status"] == "settling" and settled is None and not self._may_expire:
             yield f"{told.ask.run} was told that it is being settled, and never was"

@@ -24,6 +24,7 @@ from ledger.api.context import ApiContext
 from ledger.core.amounts import StatedAmount
 from ledger.core.commands import Command
 from ledger.events import Event, decode_fact
+from ledger.request.events import RequestReleased, TokensSettled
 from ledger.service import SYSTEM, Ledger
 from ledger.store.live import FRESH_SECONDS, NEW_KEY_SECONDS
 from ledger.workspace.commands import IssueApiKey, StatedKeyLimits, StatedSpendLimit
@@ -89,6 +90,47 @@ class EdgeScene:
         answer: dict[str, Any] = CLIENT.get(f"{self.address}/demo/{provider}/calls").json()
         return answer
 
+    def hang_up(self, path: str, body: Any, told: str, *, after_bytes: int = 1) -> str:
+        """Make a streaming call, hang up after some bytes of its answer, and return the request's id."""
+        headers = {"Authorization": f"Bearer {self.key}", "x-demo": told}
+        url = f"{self.address}/v1{path}"
+        with CLIENT.stream("POST", url, json={**body, "stream": True}, headers=headers) as answer:
+            assert answer.status_code == 200, answer.read()
+            come = 0
+            for part in answer.iter_raw():
+                come += len(part)
+                if come >= after_bytes:
+                    break
+            request_id: str = answer.headers["x-request-id"]
+        return request_id
+
+    def ended(self, request_id: str) -> list[Event]:
+        """Return what happened to a request, once it has come to its end."""
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            events = self.events(request_id)
+            if events and isinstance(events[-1], TokensSettled | RequestReleased):
+                return events
+            assert time.monotonic() < deadline, events
+            time.sleep(0.02)
+
+    def request_of(self, end_user: str) -> str:
+        """Return the id of the one request of an end user, once it is in the book."""
+        hashed = self.ledger.hash_end_user(ACME, end_user)
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            with psycopg.connect(self.ledger.url) as connection:
+                rows = connection.execute(
+                    "select stream from ledger.event where workspace_id = %s and tag = 'request_routed.v1'"
+                    " and convert_from(state, 'UTF8') like %s",
+                    (ACME, f"%{hashed}%"),
+                ).fetchall()
+            if rows:
+                assert len(rows) == 1, rows
+                return str(rows[0][0]).removeprefix("request/")
+            time.sleep(0.02)
+        raise AssertionError("the request never came into the book")
+
     def follow_catalog(self) -> None:
         """Wait for as long as the gateway may know an older catalog."""
         time.sleep(FRESH_SECONDS + 0.1)
@@ -98,12 +140,12 @@ class EdgeScene:
         for outcome in self.ledger.execute_many(commands, SYSTEM):
             assert outcome.refused is None, outcome.refused
 
-    def events(self, request_id: str) -> list[Event]:
+    def events(self, request_id: str, workspace_id: str = ACME) -> list[Event]:
         """Return what happened to a request, in order."""
         with psycopg.connect(self.ledger.url) as connection:
             rows = connection.execute(
                 "select state from ledger.event where workspace_id = %s and stream = %s order by version",
-                (ACME, f"request/{request_id}"),
+                (workspace_id, f"request/{request_id}"),
             ).fetchall()
         return [decode_fact(bytes(state)).event for (state,) in rows]
 

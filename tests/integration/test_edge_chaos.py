@@ -7,25 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from projections.replay import replay
-from tests.integration.edge_clients import Crowd, Told, random_asks
-from tests.integration.edge_processes import Installation, installed
+from tests.integration.edge_clients import Crowd, random_asks
+from tests.integration.edge_processes import installed, require_sound
 from tests.integration.edge_reckoning import Reckoning
-from tests.integration.store_check import complaints
 
 CLIENTS = 32
-
-
-def require_sound(installation: Installation, told: list[Told], *, killed: bool = False) -> Reckoning:
-    """Demand books that add up, agree with what was served and told, and leave nothing open."""
-    reckoning = Reckoning(
-        installation.url, installation.configuration, installation.served(), told, killed=killed
-    )  # fmt: skip
-    assert reckoning.wrong == []
-    assert installation.rejected() == []
-    assert complaints(installation.url) == []
-    assert replay(installation.url, verify=True).differences == ()
-    return reckoning
 
 
 def let_chaos_reign(url: str, directory: Path, seed: int, calls: int) -> Reckoning:

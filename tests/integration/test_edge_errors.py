@@ -88,7 +88,7 @@ def test_keys_that_open_nothing(edge: EdgeScene, call: str) -> None:
     wrong = edge.key[:-3] + "AAA"
     bearer = {"Authorization": "Bearer"}
     for headers in ({}, bearer, {"Authorization": f"Basic {edge.key}"}, {"x-api-key": wrong}, {"x-api-key": "中文"}):
-        raw = {name: value.encode() for name, value in headers.items()}
+        raw = [(name.encode(), value.encode()) for name, value in headers.items()]
         check(CLIENT.post(url, json=body, headers=raw), call, 401, "invalid_api_key")
     assert CLIENT.post(url, json=body, headers={"x-api-key": edge.key}).status_code == 200
     command = IssueApiKey(workspace_id=ACME, api_key_id=f"reads-{call}", scopes=("read",), limits=StatedKeyLimits())
@@ -210,6 +210,7 @@ def test_what_is_not_offered_is_said_in_the_dialect(edge: EdgeScene, method: str
 
 def test_members_that_are_not_offered_are_named(edge: EdgeScene) -> None:
     """Background responses, stored conversations and what no translation can say are 400 with the member's name."""
+    request_id = ""
     for path, body, param in (
         ("/responses", {"model": "smart", "input": "Hi", "background": True}, "background"),
         ("/responses", {"model": "smart", "input": "Hi", "conversation": "conv_1"}, "conversation"),
@@ -220,7 +221,8 @@ def test_members_that_are_not_offered_are_named(edge: EdgeScene) -> None:
         answer = edge.post(path, body)
         assert answer.status_code == 400, answer.text
         assert answer.json()["error"]["param"] == param
-    events = edge.events(answer.headers["x-request-id"])
+        request_id = answer.headers["x-request-id"]
+    events = edge.events(request_id)
     assert [type(event) for event in events] == [RequestRouted, RequestReleased]
 
 

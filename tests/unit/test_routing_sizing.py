@@ -135,6 +135,16 @@ def test_what_rounding_adds_is_held(
     assert hold_minor(call, [target], Hold(), 6) == hold
 
 
+def test_the_lines_of_the_model_that_has_most_are_held() -> None:
+    """Three lines of a card's second model, each rounded up from next to nothing, are three smallest parts held."""
+    small = dict.fromkeys(("uncached_input", "cache_read", "cache_write_1h"), "0.000001")
+    models = (ModelRates("gpt-5*", {"uncached_input": "0"}), ModelRates("o*", small))
+    target = target_of(RateCard("card", "route", "credit", 0, models, "test", Rounding.UP))
+    call = msgspec.structs.replace(CALL, text_bytes=6)
+    assert charge_of(target, Usage(3, 0, dict.fromkeys(small, 1)), 6, "o3") == 3
+    assert hold_minor(call, [target], Hold(), 6) == 3
+
+
 def test_a_hold_is_the_dearest_target_at_its_dearest_rates() -> None:
     """1,000 tokens in and 4,096 out at the highest rates of the card that costs most: 2.5 + 40.96 thousandths."""
     cheap = priced(uncached_input="1", text_output="2")
@@ -157,7 +167,7 @@ def test_audio_is_held_at_audio_rates_only_where_a_call_has_audio() -> None:
     target = priced(text_output="1", audio_output="80", uncached_input="1", audio_input="40", audio_cache_read="50")
     call = msgspec.structs.replace(CALL, text_bytes=2000, output_limit=1000)
     assert hold_minor(call, [target], Hold(), 6) == 2000
-    assert hold_minor(msgspec.structs.replace(call, has_audio=True), [target], Hold(), 6) == 50_000 + 80_000
+    assert hold_minor(msgspec.structs.replace(call, has_audio=True), [target], Hold(), 6) == (1000 + 2000) * 50 + 80_000
 
 
 def test_every_answer_that_is_asked_for_is_held() -> None:
@@ -234,7 +244,10 @@ def test_a_small_balance_affords_a_short_answer(available: int, asked: int | Non
 
 
 def test_no_limit_makes_a_free_answer_fit_into_nothing() -> None:
-    """Where output is free, the limit stays what was wanted; with nothing available there is none."""
+    """Where output is free, the limit stays what was wanted if the prompt can be paid; with nothing there is none."""
+    prompt = msgspec.structs.replace(CALL, text_bytes=200)
+    paid = [priced(uncached_input="1", text_output="0")]
+    assert [affordable_output_limit(prompt, paid, left, Hold(), 6) for left in (100, 99)] == [4096, None]
     free = priced(text_output="0")
     assert affordable_output_limit(CALL, [free], 1, Hold(), 6) == 4096
     assert affordable_output_limit(CALL, [free], 0, Hold(), 6) is None
