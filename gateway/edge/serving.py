@@ -49,6 +49,11 @@ log = logging.getLogger(__name__)
 NOTHING = ReportedUsage(status="missing")
 """What is known of an answer that never came."""
 
+SHUTTING_DOWN = ErrorAnswer(
+    503, "server_error", "shutting_down", "The gateway is shutting down.", retry_after_seconds=1
+)
+"""What a call hears that was not answered when the server stopped."""
+
 COUNTED = frozenset({402, 429})
 """Refused calls with these statuses are counted by reason."""
 
@@ -95,8 +100,9 @@ class Serving:
         except TooLarge:
             await self.tell(too_large(self.gateway.settings.edge.body_bytes_max))
         except asyncio.CancelledError:
+            # Only a server that ends does this, to calls that took longer than it waits. Nobody hears of an exception.
             self.give_up("cancelled")
-            raise
+            await self.tell(SHUTTING_DOWN)
         except Exception:
             log.exception("call %s failed", self.request_id)
             self.give_up("failed")

@@ -8,12 +8,13 @@ import asyncio
 import gc
 import sys
 from itertools import cycle
-from math import ceil
 from time import perf_counter, process_time
 from typing import cast
 
 import msgspec
 import uvloop
+
+from tests.bench.http_load import percentile
 
 END_OF_HEADERS = b"\r\n\r\n"
 LENGTH = b"content-length: "
@@ -143,11 +144,6 @@ async def run(job: Job) -> Result:
     first_times = sorted(time for connection in connections for time in connection.first_times)
     p50, p95, p99 = (percentile(times, part) for part in (0.5, 0.95, 0.99))
     return Result(len(times), seconds, cpu_seconds, p50, p95, p99, percentile(first_times, 0.5))
-
-
-def percentile(times: list[float], part: float) -> float:
-    """Return the milliseconds that a part of the sorted times stays within."""
-    return times[max(0, ceil(part * len(times)) - 1)] * 1000
 
 
 if __name__ == "__main__":

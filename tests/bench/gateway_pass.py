@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from litestar import Litestar, asgi
 from litestar.types import Receive, Scope, Send
 
+from gateway.demo.upstream.application import read_body
 from gateway.settings import Edge
 from gateway.upstream.calling import Upstreams
 from ledger.catalog.events import ProviderPublished
@@ -17,8 +18,6 @@ from tests.bench.http_posts import HOST
 CHAT_PATH = "/v1/chat/completions"
 DEMO_PATH = "/demo/{}/v1"
 """Where the upstream answers for a provider of any name: what it has served is counted by these names."""
-
-Message = tuple[bytes, bytes]
 
 
 def create_pass_through(upstream_port: int) -> Litestar:
@@ -38,7 +37,7 @@ def create_pass_through(upstream_port: int) -> Litestar:
         told = next(value for name, value in scope["headers"] if name == b"x-demo")
         body = await read_body(receive)
         reply = await opened[0].open(provider, "chat", body, (("x-demo", told.decode()),))
-        kept: list[Message] = [(b"content-type", reply.headers["content-type"].encode())]
+        kept = [(b"content-type", reply.headers["content-type"].encode())]
         length = reply.headers.get("content-length")
         if length is not None:
             content = await reply.read()
@@ -52,15 +51,3 @@ def create_pass_through(upstream_port: int) -> Litestar:
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     return Litestar([pass_on], lifespan=[upstreams], openapi_config=None, logging_config=None, debug=False)
-
-
-async def read_body(receive: Receive) -> bytes:
-    """Return the whole body of a request."""
-    parts: list[bytes] = []
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            raise ConnectionError("the client hung up")
-        parts.append(message["body"])
-        if not message["more_body"]:
-            return b"".join(parts)

@@ -29,6 +29,8 @@ LOAD = "tests.bench.gateway_load"
 GATEWAY, PASS, DIRECT = "i", "j", "k"
 """The sections of the report, and whom a call reaches first."""
 
+SERVED = {GATEWAY: "gateway", PASS: "pass"}
+REMEMBERED_CALLS = "1000000"
 PROVIDER = "openai"
 """Whom the gateway calls for `smart`: the upstream counts by this name what it has served."""
 
@@ -97,21 +99,20 @@ def staged(url: str, directory: Path, sections: str) -> Iterator[Stage]:
     When the gateway has ended, its book is held against what the upstream says that it has served.
     """
     ports = {section: free_port() for section in (GATEWAY, PASS, DIRECT)}
-    upstream = ("--port", str(ports[DIRECT]), "--remembered-calls", "1000000")
+    upstream = ("--port", str(ports[DIRECT]), "--remembered-calls", REMEMBERED_CALLS)
     with running("gateway.demo.upstream", *upstream), running(LOAD) as client:
         with ExitStack() as stack:
+            # All start at once; each is waited for where its first line is heard.
             servers = {
                 section: stack.enter_context(
-                    running(SERVER, section_name, url, str(ports[section]), str(ports[DIRECT]), str(directory))
+                    running(SERVER, what, url, str(ports[section]), str(ports[DIRECT]), str(directory))
                 )
-                for section, section_name in ((GATEWAY, "gateway"), (PASS, "pass"))
+                for section, what in SERVED.items()
                 if section in sections
             }
-            token = servers[GATEWAY].hear()
-            for section in servers.keys() - {GATEWAY}:
-                servers[section].hear()
+            tokens = {section: server.hear() for section, server in servers.items()}
             wait_until_open(HOST, ports[DIRECT])
-            stage = Stage(client, servers, ports, token)
+            stage = Stage(client, servers, ports, tokens[GATEWAY])
             yield stage
         check_books(url, ports[DIRECT], PROVIDER, stage.gateway_calls)
 
@@ -158,18 +159,14 @@ def add_rate(report: Report, stage: Stage, section: str, name: str, samples: lis
     return report.add(section, name, samples, details=details)
 
 
-def compare(
-    report: Report, stage: Stage, rates: dict[tuple[str, str], float], kind: Kind, connections: int
-) -> None:  # fmt: skip
+def compare(report: Report, stage: Stage, rates: dict[tuple[str, str], float], kind: Kind, connections: int) -> None:
     """Hold the gateway against the pass-through, and its percentiles against those of calling the upstream directly."""
     name = name_of(kind, connections)
     rate = rates[GATEWAY, name]
-    is_many = connections == 64
-    if is_many:
+    share = rate / rates[PASS, name]
+    if connections == 64:
         report.want(GATEWAY, name, rate, "/s", at_least=RATES_WANTED[kind])
-    report.want(
-        GATEWAY, f"{name}: (i) ÷ (j)", rate / rates[PASS, name], at_least=SHARE_WANTED if is_many else None
-    )  # fmt: skip
+    report.want(GATEWAY, f"{name}: (i) ÷ (j)", share, at_least=SHARE_WANTED if connections == 64 else None)
     for percentile in ("p50", "p95", "p99"):
         field = f"{percentile}_ms"
         added = stage.middle(GATEWAY, name, field) - stage.middle(DIRECT, name, field)

@@ -68,7 +68,7 @@ class Told:
     def note(self) -> dict[str, Any] | None:
         """What the answer says of its charge; None where it says nothing."""
         if self.ask.is_stream and self.status == 200:
-            before, mark, after = self.body.partition(MARK)
+            _, mark, after = self.body.partition(MARK)
             line, end, _ = after.partition(b"\n")
             return json.loads(line) if mark and end else None
         if "x-ledger-status" not in self.headers:

@@ -25,7 +25,7 @@ from ledger.core.amounts import StatedAmount
 from ledger.core.identifiers import PLATFORM
 from ledger.service import SYSTEM, Ledger
 from ledger.wallet.commands import AddFunds
-from ledger.workspace.commands import IssueApiKey, StatedKeyLimits
+from ledger.workspace.commands import IssueApiKey, Scope, StatedKeyLimits
 from projections.replay import replay
 from tests.integration.edge_clients import Told
 from tests.integration.edge_reckoning import Reckoning
@@ -194,7 +194,7 @@ class Installation:
                 program.kill()
 
 
-def issue(ledger: Ledger, workspace_id: str, name: str, scopes: tuple[str, ...]) -> str:
+def issue(ledger: Ledger, workspace_id: str, name: str, scopes: tuple[Scope, ...]) -> str:
     """Issue a key and return its token."""
     limits = StatedKeyLimits(allow_bucket_change=True) if workspace_id == WORKSPACE else StatedKeyLimits()
     command = IssueApiKey(workspace_id=workspace_id, api_key_id=name, scopes=scopes, limits=limits)
@@ -216,7 +216,7 @@ def require_sound(
         may_break=may_break,
     )
     assert not reckoning.wrong, "\n".join(reckoning.wrong[:20])
-    assert installation.rejected() == []
+    assert not installation.rejected(), "\n".join(installation.rejected())
     assert complaints(installation.url) == []
     assert replay(installation.url, verify=True).differences == ()
     return reckoning

@@ -21,7 +21,9 @@ Served = Mapping[str, Mapping[str, list[dict[str, Any]]]]
 ROUTED, FALLBACK, FAILED = "request_routed.v1", "fallback_taken.v1", "attempt_failed.v1"
 SETTLED, RELEASED, VOIDED = "tokens_settled.v1", "request_released.v1", "request_voided.v1"
 WHOLE = {"complete", "client_gone_drained"}
-CUT = {"cut", "error", "hung"}
+NEVER = -1
+"""No charge is that: nothing was served."""
+
 BYTES_PER_TOKEN = 4
 SCALE = 6
 
@@ -40,12 +42,12 @@ class Request:
     @property
     def routed(self) -> dict[str, Any]:
         """How it began."""
-        return (self.of(ROUTED) or [{}])[0]
+        return next(iter(self.of(ROUTED)), {})
 
     @property
     def settled(self) -> dict[str, Any] | None:
         """How it was charged, if it was."""
-        return (self.of(SETTLED) or [None])[0]
+        return next(iter(self.of(SETTLED)), None)
 
     @property
     def held_minor(self) -> int:
@@ -219,30 +221,28 @@ class Reckoning:
 
     def expected_minor(self, request: Request, settled: dict[str, Any], price: Price) -> tuple[int, int]:
         """Return what a settlement should charge at least and at most, before it is capped at the hold."""
-        calls, policy = self.calls(request, settled["route"]), settled["policy"]
-        if policy in WHOLE:
-            (call,) = [call for call in calls if call["ending"] == "complete"] or [None]
-            minor = -1 if call is None else price.minor(whole_parts(call))
-            return minor, minor
-        told = self._told[request.routed["run"]]
-        call = calls[-1] if calls else None
-        interface = told.ask.interface if call is None else call["interface"]
-        parts = {"uncached_input": estimated_tokens(len(told.ask.text.encode()))}
-        sent = 0 if call is None else estimated_tokens(call["content_bytes"])
-        is_begun = call is not None and call["ending"] != "failed"
-        least = most = sent
-        if policy == "client_gone_estimated" or (call is not None and call["ending"] == "caller_gone"):
-            # What was on its way when the gateway hung up, only one of both knows.
-            least = 0
-        if interface == "messages" and is_begun and call is not None and "no_usage" not in told.ask.told:
-            # Its first event has the input, and one token of output.
-            parts = whole_parts(call) | {"text_output": 0, "reasoning": 0}
-            most = max(most, 1)
-            least = max(least, 1) if sent else least
-            if not sent or least == 0:
-                first = price.minor({"uncached_input": estimated_tokens(len(told.ask.text.encode()))})
-                return min(first, price.minor(parts)), max(first, price.minor(parts | {"text_output": most}))
-        return price.minor(parts | {"text_output": least}), price.minor(parts | {"text_output": most})
+        calls = self.calls(request, settled["route"])
+        if settled["policy"] in WHOLE:
+            whole = [price.minor(whole_parts(call)) for call in calls if call["ending"] == "complete"]
+            return (whole[0], whole[0]) if whole else (NEVER, NEVER)
+        ask = self._told[request.routed["run"]].ask
+        estimated = {"uncached_input": estimated_tokens(len(ask.text.encode()))}
+        if not calls:
+            return price.minor(estimated), price.minor(estimated)
+        call = calls[-1]
+        sent = estimated_tokens(call["content_bytes"])
+        # What was on its way when the gateway hung up, only one of both knows.
+        is_unsure = settled["policy"] == "client_gone_estimated" or call["ending"] == "caller_gone"
+        if call["interface"] != "messages" or "no_usage" in ask.told:
+            least = price.minor(estimated | {"text_output": 0 if is_unsure else sent})
+            return least, price.minor(estimated | {"text_output": sent})
+        # The first event of such a stream has the input, and one token of output.
+        known = whole_parts(call) | {"reasoning": 0}
+        most = price.minor(known | {"text_output": max(sent, 1)})
+        if not is_unsure:
+            return most, most
+        least = min(price.minor(estimated), price.minor(known | {"text_output": 0}))
+        return least, max(price.minor(estimated), most)
 
     def check_told(self, told: Told) -> Iterator[str]:
         """Yield where a client heard something else than the book says."""

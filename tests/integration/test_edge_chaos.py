@@ -15,9 +15,10 @@ CLIENTS = 32
 
 
 def let_chaos_reign(url: str, directory: Path, seed: int, calls: int) -> Reckoning:
-    """Let two gateways on one database work under chaos, and look at everything afterwards."""
+    """Let three gateways work under chaos, two of them on one database and one apart from its ledger; then look."""
     with installed(url, directory) as installation:
-        gateways = [installation.serve(), installation.serve()]
+        servers = [installation.serve(), installation.serve()]
+        gateways = [*servers, installation.serve_gateway(servers[0].address)]
         for gateway in gateways:
             gateway.wait_until_ready()
         asks = islice(random_asks(seed), calls)
@@ -25,7 +26,7 @@ def let_chaos_reign(url: str, directory: Path, seed: int, calls: int) -> Reckoni
         told = asyncio.run(crowd.run(CLIENTS))
         installation.wait_until_quiet()
         reckoning = require_sound(installation, told)
-        assert [gateway.stop() for gateway in gateways] == [0, 0]
+        assert [gateway.stop() for gateway in reversed(gateways)] == [0, 0, 0]
     assert len(told) == calls
     statuses = Counter(each.status for each in told)
     assert statuses.keys() <= {None, 200, 429, 502, 503, 504}, statuses

@@ -1,7 +1,8 @@
 """The ledger goes away under load: streams go on to their end, and what they owe is on record once it is back."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+import re
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from itertools import count
 from pathlib import Path
 from time import monotonic
@@ -21,6 +22,7 @@ STREAM_MS = 1500
 SPOOLED_SECONDS = 8.0
 """By then a settlement that nobody takes is spooled: two seconds, and what a busy machine adds."""
 
+LAST_WORD = re.compile(r'"(settle|release)_request"')
 KINDS = (("chat", "smart"), ("chat", "cheap"), ("messages", "claude"), ("chat", "claude"), ("responses", "smart"))
 
 
@@ -74,9 +76,10 @@ async def wait_for(wanted: Callable[[], bool], seconds: float) -> None:
         await asyncio.sleep(0.05)
 
 
-def spooled_settlements(installation: Installation) -> int:
-    """Return how many settlements wait. A hold whose fate is not known is given back, and that may wait, too."""
-    return sum('"settle_request"' in text for text in installation.spooled())
+def is_spooled(installation: Installation, told: Iterable[Told]) -> bool:
+    """Return whether the last word on each of some calls waits in the spool."""
+    waiting = [text for text in installation.spooled() if LAST_WORD.search(text)]
+    return all(any(each.headers["x-request-id"] in text for text in waiting) for each in told)
 
 
 async def take_away(
@@ -88,13 +91,14 @@ async def take_away(
     await wait_for(lambda: installation.open_holds() == CALLS + DOOMED, 20)
     await asyncio.to_thread(leave)
     refused = await make_calls(address, installation.key, calls("refused"), len(KINDS))
-    refused += await doomed
+    failed = await doomed
+    refused += failed
     assert [each.status for each in refused] == [503] * len(refused)
     assert [wrong for each in refused for wrong in each.complaints()] == []
     told = await running
     assert [each.status for each in told if not each.is_served] == []
     assert {note["status"] for each in told if (note := each.note)} == {"settling"}
-    await wait_for(lambda: spooled_settlements(installation) == CALLS, SPOOLED_SECONDS)
+    await wait_for(lambda: is_spooled(installation, [*told, *failed]), SPOOLED_SECONDS)
     await come_back()
     return [*told, *refused]
 
