@@ -11,7 +11,7 @@ from prometheus_client.exposition import generate_latest
 from gateway.app import Doorstep, Edge
 from gateway.books.remote import RemoteBooks
 from gateway.edge.gateway import Gateway
-from gateway.edge.handlers import create_edge_handlers
+from gateway.edge.handlers import create_edge_handlers, take_calls
 from gateway.ledger_client import AsyncLedgerClient
 from ledger.api.access import PUBLIC
 from ledger.api.health import METHODS, OK
@@ -57,7 +57,7 @@ def create_gateway_app(ledger_url: str, ledger_key: str, edge: Edge, draining: D
     async def metrics(scope: HTTPScope, receive: Receive) -> ReadyResponse:
         return ReadyResponse(200, generate_latest(registry), (), CONTENT_TYPE)
 
-    return Litestar(
+    app = Litestar(
         route_handlers=[
             *create_edge_handlers(doorstep.find),
             route("/livez", http_method=METHODS, opt=PUBLIC, include_in_schema=False, sync_to_thread=False)(
@@ -75,3 +75,5 @@ def create_gateway_app(ledger_url: str, ledger_key: str, edge: Edge, draining: D
         logging_config=None,
         debug=False,
     )
+    take_calls(app, doorstep.find)
+    return app

@@ -9,7 +9,7 @@ from msgspec import Struct
 from gateway.books.in_process import InProcessBooks
 from gateway.companion import Companion, Errand
 from gateway.edge.gateway import Gateway
-from gateway.edge.handlers import create_edge_handlers
+from gateway.edge.handlers import create_edge_handlers, take_calls
 from gateway.settings import Settings
 from ledger.api.app import Part, create_app
 from ledger.api.context import ApiContext
@@ -95,10 +95,12 @@ def create_service_app(service: Service, edge: Edge | None = None, parts: Sequen
         yield
         await doorstep.gateway.close()
 
-    return create_app(
+    app = create_app(
         service.ledger,
         context=service.context,
         parts=[create_read_router(service.context, service.reader), *create_edge_handlers(doorstep.find), *parts],
         descriptions=[PartDescription(journal_operations(), journal_schemas())],
         lifespan=[reads, gateway],
     )
+    take_calls(app, doorstep.find)
+    return app

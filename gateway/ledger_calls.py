@@ -14,6 +14,7 @@ from ledger.api.answers import Balance, Balances, CommandAnswer, KeyAnswer
 from ledger.api.command_table import BASE_PATH, COMMAND_ROUTES, COMMANDS_MAX, COMMANDS_PATH
 from ledger.api.refusal_table import RETRY_AFTER_SECONDS, HttpRefusal
 from ledger.catalog.state import Catalog
+from ledger.core.amounts import StatedAmount
 from ledger.core.commands import Command
 from ledger.core.identifiers import IDENTIFIER_PATTERN
 from ledger.core.refusals import Refusal
@@ -44,6 +45,11 @@ class PostOutcome(msgspec.Struct, frozen=True):
 
     recorded: CommandAnswer | None = None
     refused: RefusedByLedger | None = None
+
+    @property
+    def available(self) -> StatedAmount | None:
+        """What a new hold has left of its wallet; None for everything else, repeats included."""
+        return None if self.recorded is None else self.recorded.available
 
     @property
     def repeated(self) -> bool:

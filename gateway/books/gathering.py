@@ -18,6 +18,7 @@ from gateway.ledger_calls import PostOutcome
 from gateway.ledger_client import AsyncLedgerClient, event_of
 from gateway.ledger_errors import LedgerError, RefusedByLedger
 from ledger.api.command_table import COMMANDS_MAX
+from ledger.core.amounts import count_minor
 from ledger.core.commands import Command
 from ledger.core.refusals import Refusal, Refused
 
@@ -129,11 +130,13 @@ async def post_apart(client: AsyncLedgerClient, commands: Sequence[Command]) -> 
 
 def outcome_of(outcome: PostOutcome) -> Outcome:
     """Return an outcome as books give it. An event of a newer ledger is recorded, but can't be told."""
-    if outcome.recorded is None:
+    recorded = outcome.recorded
+    if recorded is None:
         if outcome.refused is None:
             raise TypeError("an outcome is either recorded or refused")
         return refused_of(outcome.refused)
     try:
-        return Posted(outcome.recorded.position, event_of(outcome.recorded), outcome.recorded.repeated)
+        available_minor = None if recorded.available is None else count_minor(recorded.available)
+        return Posted(recorded.position, event_of(recorded), recorded.repeated, available_minor)
     except LedgerError as error:
         return refused_of(error)

@@ -95,7 +95,7 @@ def posted(outcome: Outcome) -> Posted:
 def posted_or_refused(outcome: Outcome) -> Posted | Refused:
     """Return an outcome as books give it."""
     if outcome.recorded is not None:
-        return Posted(outcome.recorded.position, outcome.recorded.fact.event, outcome.repeated)
+        return Posted(outcome.recorded.position, outcome.recorded.fact.event, outcome.repeated, outcome.available_minor)
     if outcome.refused is None:
         raise TypeError("an outcome is either recorded or refused")
     return outcome.refused

@@ -17,11 +17,16 @@ from ledger.operating import Caller, Health, PinnedResponse, RefusedCalls
 
 
 class Posted(Struct, frozen=True):
-    """What a command is on record as: the event and its place; `repeated` when it was there before."""
+    """What a command is on record as: the event and its place; `repeated` when it was there before.
+
+    `available_minor` is what a new hold has left of its wallet, in smallest parts of the bucket's unit; None for
+    everything else, repeats included.
+    """
 
     position: int
     event: Event
     repeated: bool
+    available_minor: int | None = None
 
 
 class Books(Protocol):

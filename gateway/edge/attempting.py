@@ -35,6 +35,11 @@ from ledger.request.commands import Failure, RecordAttempt
 
 EVENT_STREAM = "text/event-stream"
 OK = range(200, 300)
+STATUSES = range(100, 600)
+"""What HTTP knows; an upstream may say anything."""
+
+ANSWER_BYTES_MAX = 2**26
+ERROR_BYTES_MAX = 2**18
 
 
 class Whole(msgspec.Struct, frozen=True):
@@ -153,7 +158,7 @@ def record_attempt(gateway: Gateway, journey: Journey, result: FailedAttempt, *,
         failure=failure.failure,
         retried=retried,
         latency_ms=milliseconds_since(journey.attempt_started),
-        http_status=failure.http_status,
+        http_status=failure.http_status if failure.http_status in STATUSES else None,
         usage=None if report is None else report.usage,
         provider_cost=None
         if report is None
@@ -174,7 +179,9 @@ async def attempt(gateway: Gateway, journey: Journey) -> Result:
         async with journey.until(journey.deadline):
             result = await exchange(gateway, journey, body)
     except (TimeoutError, aiohttp.ClientError, OSError, StreamUnreadable) as error:
-        if journey.is_gone and isinstance(error, TimeoutError):
+        # A time limit of the connection's own says that nothing was sent yet.
+        is_over = isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ServerTimeoutError)
+        if journey.is_gone and is_over:
             raise ClientGone(was_served=True) from None
         failure: Failure = "bad_response" if isinstance(error, StreamUnreadable) else failure_of(error)
         result = failed(failure)
@@ -234,14 +241,13 @@ async def exchange(gateway: Gateway, journey: Journey, body: bytes) -> Result:
     reply = await gateway.upstreams.open(target.provider, target.interface, body, headers)
     try:
         if reply.status not in OK:
-            content = await reply.read()
+            content = await read_up_to(reply, ERROR_BYTES_MAX)
             return FailedAttempt(read_failure(reply.status, reply.headers, content), content)
         usage = usage_dialect(target.interface, target.provider.dialect)
         if not call.is_stream:
-            content = await reply.read()
+            content = await read_up_to(reply, ANSWER_BYTES_MAX)
             return read_whole(journey, usage, content)
         if not reply.headers.get("content-type", "").startswith(EVENT_STREAM):
-            await reply.read()
             return failed("bad_response", reply.status)
         reader = StreamReader(call, target.interface, usage, created_at_seconds=int(time()))
         result = await begin_stream(journey, reply, reader)
@@ -251,6 +257,19 @@ async def exchange(gateway: Gateway, journey: Journey, body: bytes) -> Result:
     if isinstance(result, FailedAttempt):
         reply.close()
     return result
+
+
+async def read_up_to(reply: aiohttp.ClientResponse, bytes_max: int) -> bytes:
+    """Return a whole body, or its beginning where it is longer than anything that is meant to be read."""
+    parts: list[bytes] = []
+    size = 0
+    async for part in reply.content.iter_any():
+        parts.append(part)
+        size += len(part)
+        if size > bytes_max:
+            reply.close()
+            break
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def read_whole(journey: Journey, usage: UsageDialect, content: bytes) -> Whole | FailedAttempt:

@@ -109,7 +109,10 @@ class HealthKeeper:
     async def run(self) -> None:
         """Exchange every second, and at once where something changed here."""
         while True:
-            await self.exchange()
+            try:
+                await self.exchange()
+            except Exception:
+                log.exception("the health of routes could not be exchanged; it is tried again")
             try:
                 await asyncio.wait_for(self._changed.wait(), ASK_SECONDS)
             except TimeoutError:

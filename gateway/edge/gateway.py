@@ -1,8 +1,9 @@
 """The parts that all calls of one process share, and the work that goes on beside them."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 
@@ -40,11 +41,19 @@ class Gateway:
         )
         self.settler = Settler(books, self.spool, observer)
         self.metrics.spool_waiting.set_function(self.spool.waiting)
-        self._beside: list[asyncio.Task[None]] = []
+        self._always: list[asyncio.Task[None]] = []
+        self._beside: set[asyncio.Task[None]] = set()
+
+    def beside(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Do something beside a call, whatever becomes of the call."""
+        task = asyncio.create_task(work)
+        self._beside.add(task)
+        task.add_done_callback(self._beside.discard)
+        return task
 
     def start(self) -> None:
         """Begin the work beside the calls."""
-        self._beside = [
+        self._always = [
             asyncio.create_task(self.health.run(), name="health of routes"),
             asyncio.create_task(self.refused.run(), name="counts of refused calls"),
         ]
@@ -53,8 +62,8 @@ class Gateway:
     async def close(self) -> None:
         """Let what was begun come to its end within a bound, then close everything."""
         await self.settler.drain(DRAIN_SECONDS)
-        for task in self._beside:
+        for task in (*self._always, *self._beside):
             task.cancel()
-        await asyncio.gather(*self._beside, return_exceptions=True)
+        await asyncio.gather(*self._always, *self._beside, return_exceptions=True)
         await self.upstreams.close()
         await self.books.close()

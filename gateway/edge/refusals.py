@@ -46,6 +46,8 @@ class RefusedCounter:
         except Refused as refused:
             log.warning("refused calls could not be counted: %s", refused.detail)
             self._counts.update(counts)
+        except Exception:
+            log.exception("refused calls could not be counted")
 
     async def run(self) -> None:
         """Tell the ledger every few seconds, and once more when cancelled."""

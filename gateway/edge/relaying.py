@@ -6,8 +6,9 @@ read, because only its end says what it cost.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from time import monotonic
+from typing import Any
 
 import aiohttp
 
@@ -27,18 +28,23 @@ from ledger.request.commands import ExtendHold, UsageSource
 Start = Callable[[], Awaitable[None]]
 """Sends the status and the headers."""
 
-Pin = Callable[[Journey, str | None], Awaitable[None]]
+Pin = Callable[[Journey, str | None], Coroutine[Any, Any, None]]
 """Notes where a stored response lives."""
 
 SendBody = Callable[[bytes, bool], Awaitable[None]]
 """Sends some bytes of the body; the second argument says whether more come."""
 
 CUT = ErrorAnswer(502, "server_error", "upstream_stream_cut", "The provider ended the stream before its end.")
+AFTER_USAGE_SECONDS = 3.0
+"""How long the end of a stream is waited for after its final usage: there is nothing left that could be missed."""
+
 REST_SECONDS = 0.1
 """How long the end of a connection is waited for after the end of the answer, so that it can be used again."""
 
-EXTENSION_SECONDS = 60
-MAX_EXTENSIONS = 999
+EXTENSION_SECONDS = 180
+EXTENSIONS_MAX = 1000
+EARLY_SECONDS = 30.0
+"""How long before its expiry a hold is extended, or half of its time where that is less."""
 
 
 class Relay:
@@ -56,22 +62,30 @@ class Relay:
         self._start = start
         self._send = send
         self._pin = pin
+        self._is_sending = False
+        self._timer: asyncio.TimerHandle | None = None
 
     async def run(self) -> Charged:
         """Send everything that comes, settle, and send the end. The upstream's answer is closed in any case."""
         try:
             await self._start()
             await self.forward()
+        except asyncio.CancelledError:
+            # The server is going down: what was delivered is charged, and the client hears that this was not the end.
+            _, source = self.settle("stream_cut")
+            if not self.journey.is_gone:
+                await self._send(self.last_words(Charged("settling", source)), False)
+            raise
         except BaseException:
-            # The server is going down, for example: what was delivered is charged, and nobody waits for the commit.
             _ = self.settle("stream_cut")
             raise
         finally:
+            self.stop_timer()
             if not self.opened.reader.has_ended:
                 self.opened.reply.close()
         task, source = self.settle(self.ending())
-        await self._pin(self.journey, self.opened.reader.response_id)
-        charged = await charge_of(self.gateway, self.journey, task, source)
+        pinning = self.gateway.beside(self._pin(self.journey, self.opened.reader.response_id))
+        charged = await charge_of(self.gateway, self.journey, task, source, pinning)
         if not self.journey.is_gone:
             await self._send(self.last_words(charged), False)
         await self.finish()
@@ -96,20 +110,25 @@ class Relay:
         began = monotonic()
         last = loop.time() + edge.stream_seconds_max
         reader, content = self.opened.reader, self.opened.reply.content
+        self.set_timer(loop)
         try:
             async with self.journey.until(min(last, loop.time() + edge.stream_idle_seconds)):
                 await self.pass_on(self.opened.pieces)
                 while not reader.has_ended and self.error is None:
                     chunk = await content.readany()
                     if not chunk:
-                        await self.pass_on(reader.close())
                         break
                     await self.pass_on(reader.feed(chunk))
-                    now = loop.time()
-                    self.journey.prolong(min(last, now + edge.stream_idle_seconds))
-                    await self.extend_hold(now)
-        except (TimeoutError, aiohttp.ClientError, OSError, StreamUnreadable):
+                    patience_seconds = AFTER_USAGE_SECONDS if self.kept else edge.stream_idle_seconds
+                    self.journey.prolong(min(last, loop.time() + patience_seconds))
+        except TimeoutError:
+            if self._is_sending:
+                # The upstream is well; it is the client who takes nothing any more.
+                self.journey.client_gone(loop.time(), 0.0)
+        except (aiohttp.ClientError, OSError, StreamUnreadable):
             pass
+        if self.error is None and not reader.has_ended:
+            await self.pass_on(reader.close())
         self.is_cut = not reader.has_ended
         self.journey.waited_seconds += monotonic() - began
 
@@ -125,32 +144,50 @@ class Relay:
             else:
                 out += piece.forward
         if out and not self.journey.is_gone:
+            self._is_sending = True
             await self._send(bytes(out), True)
+            self._is_sending = False
 
-    async def extend_hold(self, now: float) -> None:
+    def set_timer(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Have the hold extended in time, whether or not anything comes by then."""
+        left_seconds = self.journey.hold_until - loop.time()
+        when = self.journey.hold_until - min(EARLY_SECONDS, left_seconds / 2)
+        self._timer = loop.call_at(when, lambda: self.gateway.beside(self.extend_hold()))
+
+    def stop_timer(self) -> None:
+        """The stream has ended: its hold is settled."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    async def extend_hold(self) -> None:
         """Keep the hold alive for as long as the stream lives."""
-        journey, settings = self.journey, self.gateway.settings
-        margin = settings.edge.stream_idle_seconds + settings.hold.grace_seconds / 2
-        if now + margin < journey.hold_until or journey.extensions >= MAX_EXTENSIONS:
+        journey, loop = self.journey, asyncio.get_running_loop()
+        if self._timer is None or journey.extensions >= EXTENSIONS_MAX:
             return
-        journey.extensions += 1
-        seconds = int(margin + settings.hold.grace_seconds + EXTENSION_SECONDS)
-        journey.hold_until = now + seconds
         ticket = journey.ticket
         command = ExtendHold(
             workspace_id=ticket.caller.workspace_id,
             request_id=ticket.request_id,
             trace_id=ticket.trace_id,
-            extension=journey.extensions,
-            hold_seconds=seconds,
+            extension=journey.extensions + 1,
+            hold_seconds=EXTENSION_SECONDS,
             why="the stream goes on",
         )
+        began = loop.time()
         try:
             await self.gateway.books.post(command)
         except Refused as refused:
             if not refused.transient:
                 # A key that was revoked meanwhile, for example: what was delivered is charged, no more comes.
                 self.error = ErrorAnswer(403, "invalid_request_error", refused.code.value, refused.detail)
+                journey.prolong(loop.time())
+                return
+        else:
+            journey.extensions += 1
+            journey.hold_until = began + EXTENSION_SECONDS
+        if self._timer is not None:
+            self.set_timer(loop)
 
     def last_words(self, charged: Charged) -> bytes:
         """Return what was kept back, with the charge beside the usage and in a comment before the end."""

@@ -54,6 +54,9 @@ SHUTTING_DOWN = ErrorAnswer(
 )
 """What a call hears that was not answered when the server stopped."""
 
+WATCH_AFTER_SECONDS = 0.1
+"""A call that is answered sooner is not watched: who hangs up so soon gets its answer settled as delivered."""
+
 COUNTED = frozenset({402, 429})
 """Refused calls with these statuses are counted by reason."""
 
@@ -77,6 +80,7 @@ class Serving:
         self.caller: Caller | None = None
         self.model = ""
         self._has_started = False
+        self._watching: asyncio.Task[None] | None = None
         # The gateway mints the id, whatever the caller sent: it names the request in the books.
         scope["state"]["request_id"] = self.request_id
 
@@ -133,7 +137,7 @@ class Serving:
             raise CallRefused(ErrorAnswer(403, "invalid_request_error", "not_allowed", "The key has no scope call."))
         call = read_call(self.interface, await self.read_body(headers))
         journey = self.journey = await self.begin(caller, call, headers)
-        watch = asyncio.create_task(self.watch(journey))
+        watch = self.watch_later(journey)
         try:
             result = await travel(self.gateway, journey)
             if isinstance(result, Whole):
@@ -145,6 +149,8 @@ class Serving:
                 self.outcome("cut" if relay.is_cut else "served")
         finally:
             watch.cancel()
+            if self._watching is not None:
+                self._watching.cancel()
 
     async def begin_stream(self) -> None:
         """Send the headers of a stream."""
@@ -221,6 +227,14 @@ class Serving:
             )
         return pinned.route
 
+    def watch_later(self, journey: Journey) -> asyncio.TimerHandle:
+        """Begin to watch the client once the call takes long enough for anybody to lose patience."""
+
+        def begin() -> None:
+            self._watching = asyncio.create_task(self.watch(journey))
+
+        return asyncio.get_running_loop().call_later(WATCH_AFTER_SECONDS, begin)
+
     async def watch(self, journey: Journey) -> None:
         """Note when the client hangs up."""
         while True:
@@ -238,11 +252,11 @@ class Serving:
         task, source = settle(gateway, journey, whole.report, whole.delivered_bytes, ending, None)
         self._has_started = True
         body = whole.body
-        charged = await charge_of(gateway, journey, task, source)
+        pinning = gateway.beside(self.pin(journey, whole.response_id))
+        charged = await charge_of(gateway, journey, task, source, pinning)
         headers = [JSON, *journey_headers(journey), *charge_headers(charged)]
         self.observe(journey)
         self.outcome("client_gone" if journey.is_gone else "served")
-        await self.pin(journey, whole.response_id)
         await self.send_start(200, [*headers, (b"content-length", b"%d" % len(body))])
         await self.send_body(body, False)
 

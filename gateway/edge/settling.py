@@ -4,8 +4,9 @@ Every choice made here is a rule that the configuration declares and the receipt
 """
 
 import asyncio
+from functools import partial
 from time import monotonic
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -101,7 +102,9 @@ def settle(
         others=others,
     )
     gateway.metrics.settlements.labels(source, policy).inc()
-    return gateway.settler.settle([command]), source
+    settling = gateway.settler.settle([command])
+    settling.add_done_callback(partial(count, gateway, journey.unit))
+    return settling, source
 
 
 def milliseconds_since(started: float) -> int:
@@ -129,15 +132,21 @@ def give_back(gateway: Gateway, journey: Journey, cause: ReleaseCause) -> asynci
     return gateway.settler.settle([command])
 
 
-async def charge_of(gateway: Gateway, journey: Journey, task: asyncio.Future[Settled], source: UsageSource) -> Charged:
-    """Return what was charged, waiting for the commit only so long."""
-    await asyncio.wait([task], timeout=gateway.settings.settlement.charge_wait_seconds)
+async def charge_of(
+    gateway: Gateway,
+    journey: Journey,
+    task: asyncio.Future[Settled],
+    source: UsageSource,
+    beside: asyncio.Future[None] | None = None,
+) -> Charged:
+    """Return what was charged, waiting for the commit, and for what is done beside it, only so long."""
+    waiting: list[asyncio.Future[Any]] = [task] if beside is None else [task, beside]
+    await asyncio.wait(waiting, timeout=gateway.settings.settlement.charge_wait_seconds)
     posted = task.result() if task.done() and not task.cancelled() else None
     if not isinstance(posted, Posted):
         return Charged("settling", source)
     if not isinstance(posted.event, TokensSettled):
         return Charged("released", source, amount_text(0, journey.unit))
-    count(gateway, journey, posted.event)
     # What the customer paid. An overrun is the platform's loss and its own affair.
     paid_minor = posted.event.captured_minor + posted.event.from_available_minor
     return Charged("settled", source, amount_text(paid_minor, journey.unit))
@@ -148,10 +157,13 @@ def amount_text(minor: int, unit: Unit) -> str:
     return f"{format_minor(minor, unit.scale)} {unit.code}"
 
 
-def count(gateway: Gateway, journey: Journey, event: TokensSettled) -> None:
-    """Count a settlement for whoever watches."""
-    metrics = gateway.metrics
-    one = 10**journey.unit.scale
+def count(gateway: Gateway, unit: Unit, settling: asyncio.Future[Settled]) -> None:
+    """Count a settlement for whoever watches, once it is on record. One from the spool is counted with the spool."""
+    posted = None if settling.cancelled() else settling.result()
+    if not isinstance(posted, Posted) or not isinstance(posted.event, TokensSettled):
+        return
+    metrics, event = gateway.metrics, posted.event
+    one = 10**unit.scale
     metrics.settled.labels(event.bucket, event.unit).inc(event.charge_minor / one)
     if event.overrun_minor:
         metrics.overrun.labels(event.bucket, event.unit).inc(event.overrun_minor / one)

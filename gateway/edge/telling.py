@@ -56,6 +56,8 @@ def ledger_note(journey: Journey, charged: Charged) -> dict[str, Any]:
         "route": route.route,
         "tier": route.tier,
         "bucket": route.bucket,
+        "hold": journey.held(),
+        "output_limit": journey.output_limit,
         "attempts": journey.attempts,
         "retries": journey.retries,
         "fallback": journey.moves or None,

@@ -34,8 +34,11 @@ class Balances(msgspec.Struct, frozen=True):
     wallets: list[Balance]
 
 
-class CommandAnswer(msgspec.Struct, frozen=True):
-    """One recorded event. `repeated` when the same command was recorded before: it counts once."""
+class CommandAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One recorded event. `repeated` when the same command was recorded before: it counts once.
+
+    `available` is what a new hold has left of its wallet; absent in the answer to everything else, repeats included.
+    """
 
     workspace_id: str
     position: int
@@ -45,12 +48,13 @@ class CommandAnswer(msgspec.Struct, frozen=True):
     repeated: bool
     event: msgspec.Raw
     money: dict[str, StatedAmount]
+    available: StatedAmount | None = None
 
 
-class KeyAnswer(CommandAnswer, frozen=True):
+class KeyAnswer(CommandAnswer, frozen=True, kw_only=True):
     """An issued key. `token` is shown here and never again; null in the answer to a repeat."""
 
-    token: str | None = None
+    token: str | None
 
 
 class _Stored(msgspec.Struct, frozen=True):

@@ -102,7 +102,7 @@ async def batch_answer(context: ApiContext, outcome: Outcome, timer: Timer, requ
     """Return the answer to one command of a batch."""
     if outcome.recorded is not None:
         (timer.repeated if outcome.repeated else timer.recorded)()
-        answer = await context.answer(outcome.recorded, outcome.repeated)
+        answer = await context.answer(outcome.recorded, outcome.repeated, outcome.available_minor)
         return BatchAnswer(200 if outcome.repeated else 201, answer)
     if outcome.refused is None:
         raise TypeError("an outcome is either recorded or refused")

@@ -2,7 +2,7 @@
 
 from ledger.api.answers import CommandAnswer, event_of, has_money, instant, read_money, state_money
 from ledger.api.metrics import ApiMetrics
-from ledger.core.amounts import StatedAmount, Unit
+from ledger.core.amounts import StatedAmount, Unit, state_amount
 from ledger.core.refusals import Refusal, Refused
 from ledger.events import Recorded
 from ledger.service import Ledger
@@ -25,7 +25,7 @@ class ApiContext:
         """Turn requests away from now on: the server was told to stop."""
         self.draining = True
 
-    async def answer(self, recorded: Recorded, repeated: bool) -> CommandAnswer:
+    async def answer(self, recorded: Recorded, repeated: bool, available_minor: int | None = None) -> CommandAnswer:
         """Return what a recorded command is answered with."""
         event = event_of(recorded)
         money: dict[str, StatedAmount] = {}
@@ -43,6 +43,7 @@ class ApiContext:
             repeated,
             event,
             money,
+            None if available_minor is None else state_amount(available_minor, self._units[money["hold"].unit]),
         )
 
     async def _learn_units(self, workspace_id: str) -> None:

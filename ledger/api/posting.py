@@ -119,7 +119,7 @@ async def execute_command(context: ApiContext, command: Command, scope: HTTPScop
     if outcome.recorded is None:
         return answer_refused(context, outcome, scope, timer)
     (timer.repeated if outcome.repeated else timer.recorded)()
-    answer = await context.answer(outcome.recorded, outcome.repeated)
+    answer = await context.answer(outcome.recorded, outcome.repeated, outcome.available_minor)
     return recorded_response(answer)
 
 

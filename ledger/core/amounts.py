@@ -124,6 +124,11 @@ def format_minor(minor: int, scale: int) -> str:
     return f"{sign}{digits[:-scale]}.{digits[-scale:]}"
 
 
+def count_minor(stated: StatedAmount) -> int:
+    """Return the smallest parts of an amount that `state_amount` wrote: at full scale, so that it need not be known."""
+    return int(stated.value.replace(".", ""))
+
+
 def state_amount(minor: int, unit: Unit) -> StatedAmount:
     """Return an amount as it is written on the wire, at full scale."""
     return StatedAmount(format_minor(minor, unit.scale), unit.code)

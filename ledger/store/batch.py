@@ -28,11 +28,15 @@ DAY_MICROSECONDS = 86_400_000_000
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What became of one command: an event on record (`repeated` when it was there before), or a refusal."""
+    """What became of one command: an event on record (`repeated` when it was there before), or a refusal.
+
+    `available_minor` is what a new hold has left of its wallet, in smallest parts; None for everything else.
+    """
 
     recorded: Recorded | None = None
     repeated: bool = False
     refused: Refused | None = None
+    available_minor: int | None = None
 
 
 class Pending:

@@ -8,11 +8,13 @@ import logging
 
 import msgspec
 
+from ledger.book import BookState
 from ledger.core.identifiers import PLATFORM
 from ledger.core.refusals import Refusal, Refused
 from ledger.decisions import Decision, decide, require_same
-from ledger.events import CATALOG_STREAM, TAGS, WORKSPACE_STREAM, Recorded, encode_fact
+from ledger.events import CATALOG_STREAM, TAGS, WORKSPACE_STREAM, Event, Recorded, encode_fact
 from ledger.request.commands import TakeFallback
+from ledger.request.events import FallbackTaken, RequestRouted
 from ledger.store.batch import Batch, Outcome, Pending
 from ledger.store.chain import leaf_digest, next_digest
 from ledger.workspace.budgets import NotLoaded
@@ -68,7 +70,16 @@ def decide_one(batch: Batch, pending: Pending, decided: Decided) -> Outcome:
         return Outcome(
             refused=Refused(Refusal.COMMAND_UNPROCESSABLE, "the command could not be decided; this is logged")
         )
-    return Outcome(record(batch, pending, decision, decided))
+    recorded = record(batch, pending, decision, decided)
+    return Outcome(recorded, available_minor=available_after(decision.fact.event, book))
+
+
+def available_after(event: Event, book: BookState) -> int | None:
+    """Return what a hold that was just placed has left of its wallet; None for what places none."""
+    match event:
+        case RequestRouted(bucket=bucket) | FallbackTaken(to_bucket=bucket):
+            return book.wallets[bucket].available_minor
+    return None
 
 
 def record(batch: Batch, pending: Pending, decision: Decision, decided: Decided) -> Recorded:

@@ -100,6 +100,9 @@ def test_every_command_is_recorded_once_and_repeated_for_ever(api: Api) -> None:
         answer, repeat = response.json(), again.json()
         assert (again.status_code, again.headers["idempotent-replayed"]) == (200, "true"), again.text
         assert answer["command_id"] == command_id_of(command)
+        # What is available belongs to its moment, and to commands that take from it.
+        has_available = answer.pop("available", None) is not None
+        assert has_available == isinstance(command, request.RouteRequest | request.TakeFallback)
         assert answer | {"repeated": True, "token": None} == repeat | {"token": None}
         assert answer["event"]["tag"] == answer["tag"]
         assert "idempotent-replayed" not in response.headers

@@ -117,6 +117,21 @@ def test_a_request_from_hold_to_charge(run: Run, ledger: Ledger) -> None:
     run(use)
 
 
+def test_what_a_hold_has_left(run: Run, ledger: Ledger) -> None:
+    """A new hold says what is available after it, as of its place among others; nothing else does."""
+
+    async def use(books: Books) -> None:
+        first = await books.post(hold("r1", "1.5"))
+        again, extended, second, moved, settled = await books.post_many(
+            [hold("r1", "1.5"), scenes.extend("r1"), hold("r2", "997.5"), scenes.fall_back("r2", to_route="cheap"),
+             settle("r1")]
+        )  # fmt: skip
+        left = [each.available_minor for each in (again, extended, second, moved, settled) if isinstance(each, Posted)]
+        assert (first.available_minor, left) == (998_500_000, [None, None, 0, 999_000_000, None])
+
+    run(use)
+
+
 def test_refusals_are_the_same(run: Run, ledger: Ledger) -> None:
     """A refusal has the same reason and the same facts on both ways, and fails nobody else."""
     expected = ledger.execute(hold("r1", "5000"), SYSTEM).refused

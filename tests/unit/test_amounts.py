@@ -17,6 +17,7 @@ from ledger.core.amounts import (
     StatedAmount,
     Unit,
     UnitMismatch,
+    count_minor,
     format_minor,
     parse_amount,
     parse_minor,
@@ -48,6 +49,7 @@ def test_parsing_undoes_formatting(minor: int, unit: Unit) -> None:
     assert parse_amount(stated, unit, signed=True, zero=True) == Amount(minor, unit.code)
     assert Fraction(stated.value) == Fraction(minor, 10**unit.scale)
     assert len(stated.value.partition(".")[2]) == unit.scale
+    assert count_minor(stated) == minor
 
 
 @given(drawn.minors, drawn.units, st.integers(0, 9))
