@@ -221,12 +221,14 @@ create table ledger.provider_health (
     constraint provider_health_pk primary key (provider)
 );
 
--- Which route answered, so that what continues a stored response goes there too. Kept for thirty days.
+-- Which route answered, so that what continues a stored response goes there too, and how many tokens that will read
+-- again. Kept for thirty days.
 create table ledger.pinned_response (
     workspace_id text collate "C" not null,
     response_id  text collate "C" not null,
     route        text collate "C" not null,
     request_id   text collate "C" not null,
+    tokens       bigint not null default 0,
     pinned_at    timestamptz not null default clock_timestamp(),
     constraint pinned_response_pk primary key (workspace_id, response_id)
 );
@@ -260,7 +262,7 @@ grant update (minute, requests, tokens) on ledger.minute_use to route_ledger_wri
 grant update (calls) on ledger.refused_call to route_ledger_writer;
 grant update (state, reason, open_until, changed_at) on ledger.route_health to route_ledger_writer;
 grant update (account_empty_until, changed_at) on ledger.provider_health to route_ledger_writer;
-grant update (route, request_id, pinned_at), delete on ledger.pinned_response to route_ledger_writer;
+grant update (route, request_id, tokens, pinned_at), delete on ledger.pinned_response to route_ledger_writer;
 revoke select on ledger.installation from route_ledger_projector;
 
 -- The read side ----------------------------------------------------------------------------------------------

@@ -42,8 +42,10 @@ def create_gateway_app(ledger_url: str, ledger_key: str, edge: Edge, draining: D
         books = RemoteBooks(AsyncLedgerClient(ledger_url, ledger_key))
         doorstep.gateway = Gateway(books, edge.settings, edge.keys, registry)
         doorstep.gateway.start()
-        yield
-        await doorstep.gateway.close()
+        try:
+            yield
+        finally:
+            await doorstep.gateway.close()
 
     async def livez(scope: HTTPScope, receive: Receive) -> ReadyResponse:
         return ReadyResponse(200, OK)

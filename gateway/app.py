@@ -83,17 +83,21 @@ def create_service_app(service: Service, edge: Edge | None = None, parts: Sequen
 
     @asynccontextmanager
     async def reads(app: Litestar) -> AsyncIterator[None]:
-        yield
-        await service.reader.close()
-        await service.ledger.close_reads()
+        try:
+            yield
+        finally:
+            await service.reader.close()
+            await service.ledger.close_reads()
 
     @asynccontextmanager
     async def gateway(app: Litestar) -> AsyncIterator[None]:
         books = InProcessBooks(service.ledger)
         doorstep.gateway = Gateway(books, told.settings, told.keys, service.context.metrics.registry)
         doorstep.gateway.start()
-        yield
-        await doorstep.gateway.close()
+        try:
+            yield
+        finally:
+            await doorstep.gateway.close()
 
     app = create_app(
         service.ledger,

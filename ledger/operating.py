@@ -22,6 +22,7 @@ MOMENT_MAX = 253_402_300_799_999_999
 """The last microsecond of the year 9999."""
 
 CALLS_MAX = 10**12
+TOKENS_MAX = 10**12
 REPORT_MAX = 1000
 """The most rows of one report."""
 
@@ -48,6 +49,7 @@ ResponseId = Annotated[str, written(RESPONSE_PATTERN)]
 Reason = Annotated[str, written(REASON_PATTERN)]
 BreakerState = Literal["closed", "open"]
 Moment = Annotated[int, Meta(ge=0, le=MOMENT_MAX)]
+Tokens = Annotated[int, Meta(ge=0, le=TOKENS_MAX)]
 Calls = Annotated[int, Meta(ge=1, le=CALLS_MAX)]
 
 
@@ -105,12 +107,16 @@ class Health(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PinnedResponse(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where a stored response lives: who continues it must be sent to the same route."""
+    """Where a stored response lives: who continues it must be sent to the same route.
+
+    `tokens` are its input and output: what continues it is charged for them again, as input. 0 where that is not known.
+    """
 
     workspace_id: WorkspaceId
     response_id: ResponseId
     route: Name
     request_id: RequestId
+    tokens: Tokens = 0
 
 
 class TokenBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -173,3 +179,4 @@ def check_pinned_response(pinned: PinnedResponse) -> None:
     ids.check_pattern(pinned.response_id, RESPONSE_PATTERN, "response_id")
     ids.check_pattern(pinned.route, ids.NAME_PATTERN, "route")
     ids.check_pattern(pinned.request_id, ids.IDENTIFIER_PATTERN, "request_id")
+    ids.check_count(pinned.tokens, "tokens", 0, TOKENS_MAX)

@@ -16,6 +16,7 @@ from ledger.core.amounts import StatedAmount, Unit, parse_amount, state_amount
 from ledger.core.refusals import Refusal, Refused
 from ledger.request.commands import Failure, ReleaseRequest, RouteRequest, TakeFallback
 from ledger.request.events import SkippedRoute, Why
+from projections.receipt.customer import UNREACHABLE, revealing
 
 NO_MONEY_HERE = frozenset(
     {
@@ -92,7 +93,8 @@ def say_bucket(journey: Journey, catalog: Catalog, skipped: Sequence[SkippedRout
     if home is None or home.bucket == journey.target.route.bucket:
         return
     reason = next((each.reason for each in skipped if each.route == home.route), "skipped")
-    journey.moves.append(move_text(home, journey.target.route, reason.partition(":")[0]))
+    reveal = revealing(list(catalog.providers))
+    journey.moves.append(move_text(home, journey.target.route, reveal(reason.partition(":")[0], UNREACHABLE)))
 
 
 def of_bucket(targets: Sequence[Target], bucket: str) -> tuple[Target, ...]:
@@ -195,9 +197,7 @@ async def post_hold(
         )
     )
     gateway.metrics.held.labels(target.route.bucket, unit.code).inc(needed / 10**unit.scale)
-    journey = Journey(
-        ticket, candidates, target, call=call, hold_minor=needed, unit=unit, estimate=estimate, output_limit=limit
-    )
+    journey = Journey(ticket, candidates, target, call=call, hold_minor=needed, unit=unit, output_limit=limit)
     journey.deadline = now + timeout
     journey.hold_until = now + hold_seconds
     return journey

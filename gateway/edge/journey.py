@@ -12,7 +12,7 @@ from gateway.routing.candidates import Candidates, Target
 from gateway.usage.reported import ReportedUsage
 from ledger.catalog.events import RoutePublished
 from ledger.core.amounts import Unit, format_minor
-from ledger.request.events import Estimate
+from projections.receipt.customer import shown_failure
 
 
 class CallFailed(Exception):
@@ -55,7 +55,6 @@ class Journey:
         call: CallBody,
         hold_minor: int,
         unit: Unit,
-        estimate: Estimate,
         output_limit: int | None,
     ) -> None:
         self.ticket = ticket
@@ -66,7 +65,6 @@ class Journey:
 
         self.hold_minor = hold_minor
         self.unit = unit
-        self.estimate = estimate
         self.output_limit = output_limit
         self.attempts = 0
         self.retries = 0
@@ -119,7 +117,7 @@ class Journey:
     def moved_to(self, target: Target, hold_minor: int, unit: Unit, failure: str) -> None:
         """Note a fallback that is on record."""
         self.fallbacks += 1
-        self.moves.append(move_text(self.target.route, target.route, failure))
+        self.moves.append(move_text(self.target.route, target.route, shown_failure(failure)))
         self.target = target
         self.hold_minor = hold_minor
         self.unit = unit

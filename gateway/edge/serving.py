@@ -196,7 +196,6 @@ class Serving:
             project_of(caller, headers),
             labels_of(headers, call.metadata, settings),
             passed_headers(headers, settings.forward_headers),
-            self.started,
             call.end_user,
             trace_id_of(headers),
         )

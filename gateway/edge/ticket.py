@@ -34,7 +34,7 @@ class Labels(msgspec.Struct, frozen=True):
 
 
 class Ticket(msgspec.Struct, frozen=True):
-    """One call as it was accepted. `started` is this process's monotonic clock in seconds."""
+    """One call as it was accepted."""
 
     request_id: str
     caller: Caller
@@ -42,7 +42,6 @@ class Ticket(msgspec.Struct, frozen=True):
     project_id: str
     labels: Labels
     passed: tuple[tuple[str, str], ...]
-    started: float
     end_user: str | None = None
     trace_id: str | None = None
 

@@ -80,6 +80,7 @@ async def pin_response(reader: LiveReader, pinned: PinnedResponse) -> None:
         response_id=pinned.response_id,
         route=pinned.route,
         request_id=pinned.request_id,
+        tokens=pinned.tokens,
     )
 
 

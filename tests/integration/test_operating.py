@@ -149,7 +149,7 @@ def test_a_kept_response_is_found_in_its_workspace(api: Api, ask: Ask) -> None:
     """The route of a response is known to its workspace, may change, and is forgotten after thirty days."""
     ask(lambda gateway: gateway.pin_response(PINNED))
     assert ask(finding(ACME, PINNED.response_id)) == PINNED
-    moved = msgspec.structs.replace(PINNED, route="spare", request_id="r2")
+    moved = msgspec.structs.replace(PINNED, route="spare", request_id="r2", tokens=2_048)
     ask(lambda gateway: gateway.pin_response(moved))
     assert ask(finding(ACME, PINNED.response_id)) == moved
     for workspace_id, response_id in ((ACME, "resp_other"), ("zeta", PINNED.response_id), (ACME, "a b"), ("A", "x")):
@@ -195,6 +195,7 @@ def test_malformed_reports_are_refused(ask: Ask) -> None:
         lambda gateway: gateway.report_health(Health(ROUTES * 501)),
         lambda gateway: gateway.pin_response(msgspec.structs.replace(PINNED, response_id="a b")),
         lambda gateway: gateway.pin_response(msgspec.structs.replace(PINNED, route="")),
+        lambda gateway: gateway.pin_response(msgspec.structs.replace(PINNED, tokens=-1)),
     )
     for call in bad:
         with pytest.raises((Refused, RefusedByLedger)):

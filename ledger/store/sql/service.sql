@@ -85,13 +85,13 @@ on conflict (provider) do update
 set account_empty_until = excluded.account_empty_until, changed_at = excluded.changed_at
 
 -- name: pin_response
-insert into ledger.pinned_response (workspace_id, response_id, route, request_id)
-values (%(workspace_id)s, %(response_id)s, %(route)s, %(request_id)s)
+insert into ledger.pinned_response (workspace_id, response_id, route, request_id, tokens)
+values (%(workspace_id)s, %(response_id)s, %(route)s, %(request_id)s, %(tokens)s)
 on conflict (workspace_id, response_id) do update
-set route = excluded.route, request_id = excluded.request_id, pinned_at = clock_timestamp()
+set route = excluded.route, request_id = excluded.request_id, tokens = excluded.tokens, pinned_at = clock_timestamp()
 
 -- name: read_pinned_response
-select route, request_id
+select route, request_id, tokens
 from ledger.pinned_response
 where workspace_id = %(workspace_id)s and response_id = %(response_id)s
     and pinned_at >= statement_timestamp() - interval '30 days'
