@@ -1,9 +1,13 @@
 """Connections of the write side: as the lesser role, with the settings that durability and retries rely on."""
 
+from typing import Any, TypeVar
+
 import psycopg
 from psycopg import Connection
+from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import TupleRow
+from psycopg.waiting import Ready, Wait
 
 from ledger.core.refusals import Refusal, Refused
 from ledger.store.arrays import BinaryArray, BinaryArrayDumper
@@ -29,6 +33,9 @@ SESSION_SETTINGS = {
 DATABASE_AWAY: tuple[type[Exception], ...] = (psycopg.OperationalError, psycopg.InterfaceError)
 """What is raised when the database cannot be reached or goes away: for callers that do not know the driver."""
 
+SPARED_MAX = 100
+T = TypeVar("T")
+
 DURABILITY_SETTINGS = ("fsync", "full_page_writes")
 
 
@@ -41,10 +48,40 @@ def is_connection_string(url: str) -> bool:
     return True
 
 
+class WriterConnection(Connection[TupleRow]):
+    """A connection that waits for answers only.
+
+    The driver asks the system before each statement of a pipeline whether the socket takes it, thirty times a batch.
+    It nearly always does, and each asking lets go of the interpreter, which other threads then keep for milliseconds.
+    """
+
+    def wait(self, gen: PQGen[T], *waiting: Any, **more: Any) -> T:
+        """Run a generator of the driver to its end."""
+        return super().wait(sending(gen), *waiting, **more)
+
+
+def sending(gen: PQGen[T]) -> PQGen[T]:
+    """Answer a driver's generator that it may write, as long as it does nothing else; hand on all other questions.
+
+    Now and then the system is asked all the same, so that a full socket is waited for and not asked in a circle.
+    """
+    try:
+        state = next(gen)
+        while True:
+            spared = 0
+            while state == Wait.RW and spared < SPARED_MAX:
+                state = gen.send(Ready.W)
+                spared += 1
+            state = gen.send((yield state))
+    except StopIteration as end:
+        result: T = end.value
+        return result
+
+
 def connect_writer(url: str) -> Connection[TupleRow]:
     """Return an autocommit connection as the writer role. Raises psycopg.OperationalError when it cannot."""
     settings = " ".join(f"-c {name}={value}" for name, value in SESSION_SETTINGS.items())
-    connection = psycopg.connect(
+    connection = WriterConnection.connect(
         url,
         autocommit=True,
         connect_timeout=5,

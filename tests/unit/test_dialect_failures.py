@@ -39,6 +39,29 @@ BODIES: list[tuple[int, Any, Failure]] = [
     (403, {"code": "forbidden", "error": "Your team abc has either used all available credits or reached its limit."},
      "upstream_account_empty"),
     (402, b"", "upstream_account_empty"),
+    (400, anthropic("invalid_request_error", "You have reached your specified API usage limits. You will regain access "
+                    "on 2026-12-01 at 00:00 UTC."), "upstream_account_empty"),
+    (400, anthropic("invalid_request_error", "This organization has been disabled."), "upstream_account_empty"),
+    (403, anthropic("permission_error", "This organization has been disabled."), "upstream_account_empty"),
+    (429, anthropic("rate_limit_error", "You have reached your specified workspace API usage limits."),
+     "upstream_account_empty"),
+    (429, openai("Your account is not active, please check your billing details on our website.", "billing_not_active"),
+     "upstream_account_empty"),
+    (400, openai("Your account org-abc123 is not active, please check your billing details."), "upstream_account_empty"),
+    (403, openai("Your account org-1<ak-2> is suspended, please check your plan and billing details."),
+     "upstream_account_empty"),
+    (429, openai("x", None, "exceeded_current_quota_error"), "upstream_account_empty"),
+    (400, openai("Budget has been exceeded! Current cost: 10.1, Max budget: 10.0", "400", "budget_exceeded"),
+     "upstream_account_empty"),
+    (400, openai("litellm.BudgetExceededError: Budget has been exceeded! Current cost: 10.1", "400", "None"),
+     "upstream_account_empty"),
+    (400, openai("Over.", "budget_exceeded"), "upstream_account_empty"),
+    (400, {"code": "Arrearage", "message": "Access denied, please make sure your account is in good standing."},
+     "upstream_account_empty"),
+    (400, openai("Organization has been restricted.", "organization_restricted"), "upstream_account_empty"),
+    (403, {"error": {"code": 403, "message": "Key limit exceeded (daily limit)."}}, "upstream_account_empty"),
+    (429, [{"error": {"code": 429, "message": "Your prepayment credits are depleted.", "status": "RESOURCE_EXHAUSTED"}}],
+     "upstream_account_empty"),
     # The prompt is longer than the model's window.
     (400, openai(LONG, "context_length_exceeded"), "context_window"),
     (400, openai("Your input exceeds the context window of this model."), "context_window"),
@@ -86,6 +109,10 @@ BODIES: list[tuple[int, Any, Failure]] = [
     (200, {"error": {"code": 429, "message": "busy"}}, "rate_limited"),
 ]  # fmt: skip
 
+DATE = "Fri, 31 Dec 1999 23:59:59 GMT"
+MIDNIGHT = 946684800.0
+"""A second later, as Unix counts."""
+
 SPENT = {"x-ratelimit-reset-tokens": "9s", "x-ratelimit-remaining-tokens": "0"}
 CALLERS = {"context_window", "refused_content", "invalid_request"}
 
@@ -104,6 +131,11 @@ def test_error_bodies_of_every_upstream_are_told_apart(status: int, body: Any, f
         (400, "Invalid value: 'Your credit balance is too low'"),
         (400, "Unknown member `insufficient_quota`"),
         (422, "You wrote: insufficient balance"),
+        (400, "'This organization has been disabled.' is not of type 'object' - 'messages.0'"),
+        (400, "messages.0.content: Your account x is not active, please check your billing details"),
+        (400, "Invalid role: You have reached your specified API usage limits."),
+        (400, "tools.0.name: `Budget has been exceeded` does not match the pattern"),
+        (400, "Unsupported value: litellm.BudgetExceededError: Budget has been exceeded!"),
     ],
 )
 def test_an_echo_of_the_callers_text_does_not_empty_our_account(status: int, message: str) -> None:
@@ -113,8 +145,42 @@ def test_an_echo_of_the_callers_text_does_not_empty_our_account(status: int, mes
 
 
 @pytest.mark.parametrize(
+    "body",
+    [
+        {"error": {"message": "Bad.", "type": "invalid_request_error", "input": "This organization has been disabled."}},
+        {"error": {"message": "Bad.", "details": [{"message": "Your credit balance is too low"}]}},
+        {"error": {"message": "Bad."}, "message": "Insufficient Balance"},
+        {"detail": [{"loc": ["body"], "msg": "Insufficient Balance", "input": "Insufficient Balance"}]},
+        {"prompt": "Insufficient Balance"},
+    ],
+)
+def test_only_the_errors_own_message_empties_our_account(body: Any) -> None:
+    """Members beside the error's own message may hold anything; what they hold means nothing."""
+    assert read_failure(400, {}, json.dumps(body).encode()).failure == "invalid_request"
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "marks"),
+    [
+        (402, "This request requires more credits, or fewer max_tokens. You requested up to 65536 tokens.", False),
+        (402, "Prompt tokens limit exceeded: 1000 > 500.", False),
+        (402, "Insufficient credits. Add more.", True),
+        (402, "", True),
+        (429, "Insufficient Balance", True),
+    ],
+)
+def test_a_call_too_dear_for_what_is_left_empties_no_account(status: int, message: str, marks: bool) -> None:
+    """OpenRouter refuses a call by its own limit: it goes elsewhere, and the provider stays open for smaller ones."""
+    found = read_failure(status, {}, json.dumps({"error": {"code": status, "message": message}}).encode())
+    assert (found.failure, found.marks_account, found.is_callers) == ("upstream_account_empty", marks, False)
+    assert read_failure(500, {}, b"").marks_account
+
+
+@pytest.mark.parametrize(
     ("error", "failure"),
     [
+        ({"type": "invalid_request_error", "message": "This organization has been disabled."}, "upstream_account_empty"),
+        ({"message": "Insufficient Balance"}, "upstream_account_empty"),
         ({"type": "overloaded_error", "message": "Overloaded"}, "overloaded"),
         ({"type": "rate_limit_error", "message": "m"}, "rate_limited"),
         ({"type": "invalid_request_error", "message": "prompt is too long: 9 > 8"}, "context_window"),
@@ -136,7 +202,7 @@ def test_errors_inside_a_stream_are_told_apart(error: object, failure: Failure) 
         ({"retry-after": "20"}, 20),
         ({"retry-after": "1.5"}, 1.5),
         ({"retry-after": "20", "retry-after-ms": "250"}, 0.25),
-        ({"retry-after": "Fri, 31 Dec 1999 23:59:59 GMT"}, None),
+        ({"retry-after": DATE}, None),
         ({"retry-after": "-1"}, None),
         ({"x-ratelimit-reset-requests": "6m0s"}, 360),
         ({"x-ratelimit-reset-requests": "120ms", "x-ratelimit-reset-tokens": "1h2m3.5s"}, 0.12),
@@ -147,6 +213,43 @@ def test_errors_inside_a_stream_are_told_apart(error: object, failure: Failure) 
 def test_waiting_is_read_in_every_form_without_a_clock(headers: dict[str, str], seconds: float | None) -> None:
     """Seconds, milliseconds and spans are understood; a date is as good as nothing."""
     assert read_waiting(headers) == seconds
+
+
+@pytest.mark.parametrize(
+    ("headers", "now", "seconds"),
+    [
+        ({"retry-after": DATE}, MIDNIGHT - 1, 0),
+        ({"retry-after": DATE}, MIDNIGHT - 31, 30),
+        ({"retry-after": DATE}, MIDNIGHT + 5, 0),
+        ({"retry-after": "Friday, 31-Dec-99 23:59:59 GMT"}, MIDNIGHT - 31, None),
+        ({"retry-after": "Fri, 31 Feb 1999 23:59:59 GMT"}, MIDNIGHT - 31, None),
+        ({"retry-after": "Fri, 31 Dec 1999 25:59:59 GMT"}, MIDNIGHT - 31, None),
+        ({"retry-after": DATE, "retry-after-ms": "250"}, MIDNIGHT - 31, 0.25),
+    ],
+)
+def test_a_date_is_understood_by_who_knows_the_time(headers: dict[str, str], now: float, seconds: float | None) -> None:
+    """A date of HTTP is so many seconds from now, and one that has passed is none; no date is no waiting."""
+    assert read_failure(429, headers, b"", now=now).retry_after_seconds == seconds
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"detail": [{"loc": ["body", "n", 0], "msg": "too many", "input": "x"}, {"msg": "bad"}, 3]},
+         "body.n.0: too many; bad"),
+        ({"detail": [3, {"msg": 3}]}, ""),
+        ({"error": {"message": "Bad key sk-abcdefgh for org-xyz"}}, "Bad key [removed] for [removed]"),
+    ],
+)  # fmt: skip
+def test_messages_are_read_without_what_is_ours(body: Any, message: str) -> None:
+    """A list of details becomes a sentence, and keys and accounts in a message are taken out of it."""
+    assert read_failure(422, {}, json.dumps(body).encode()).message == message
+
+
+def test_half_a_character_spoils_no_error() -> None:
+    """An error that repeats half of a pair of surrogates is read like any other."""
+    body = b'{"error":{"message":"Your credit balance is too low \\ud800","type":"invalid_request_error"}}'
+    assert read_failure(400, {}, body).failure == "upstream_account_empty"
 
 
 def test_googles_delay_is_read_from_the_body() -> None:
