@@ -36,7 +36,7 @@ class Hold(msgspec.Struct, frozen=True):
     tokens_per_image: Count = 2000
     default_output_limit: Count = 4096
     minimum_output_limit: Count = 64
-    send_default_output_limit: bool = False
+    headroom: Annotated[int, Meta(ge=0, le=10**9)] = 32
     grace_seconds: Seconds = 60
 
 

@@ -24,6 +24,7 @@ from ledger.workspace import commands as workspace
 
 SKIPPED_MAX = 64
 OTHERS_MAX = 64
+TERMS_MAX = 8
 TARGETS_MAX = 32
 PERIODS = frozenset({"day", "month"})
 NAMES_MAX = 256
@@ -122,6 +123,7 @@ def check_of(field: str) -> Check | None:
         "why": check_why,
         "usage": check_usage,
         "others": check_others,
+        "terms": check_terms,
         "estimate": check_estimate,
         "paid": check_paid,
         "limits": check_limits,
@@ -210,6 +212,13 @@ def check_others(others: tuple[ModelUsage, ...], field: str) -> None:
     for other in others:
         ids.check_pattern(other.model, ids.MODEL_PATTERN, f"{field}.model")
         check_usage(other.usage, f"{field}.usage")
+
+
+def check_terms(terms: tuple[str, ...], field: str) -> None:
+    """Refuse terms that are too many, empty or too long."""
+    ids.check_count(len(terms), field, 0, TERMS_MAX)
+    for term in terms:
+        ids.check_label(term, field)
 
 
 def check_paid(paid: Paid, field: str) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from gateway.dialects.failures import UpstreamFailure, failure_of
-from gateway.dialects.seeing import decoded, size_within
+from gateway.dialects.seeing import size_within
 from gateway.usage.reported import ReportedUsage
 from gateway.usage.states import UsageDialect
 from gateway.usage.streams import read_body

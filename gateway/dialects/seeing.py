@@ -36,17 +36,6 @@ OTHER = Seen("other")
 UNREADABLE = Seen("other", is_news=True)
 NOTHING = Raw(b"")
 
-_decode = msgspec.json.Decoder().decode
-
-
-def decoded(data: bytes) -> object:
-    """Return an event's data as plain objects; None where they are no JSON."""
-    try:
-        value: object = _decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    return value
-
 
 def size(text: str | None) -> int:
     """Return how many bytes a text has in UTF-8."""

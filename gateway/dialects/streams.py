@@ -9,7 +9,7 @@ from gateway.dialects.chat_events import DONE, ChatWatcher
 from gateway.dialects.errors import error_event, upstream_failed
 from gateway.dialects.failures import UpstreamFailure
 from gateway.dialects.members import MemberTwice, beside, read_members, replaced, without
-from gateway.dialects.seeing import Kind, Seen, Watcher, decoded
+from gateway.dialects.seeing import Kind, Seen, Watcher
 from gateway.dialects.sse import Splitter, data_of, ended, event_of, with_data
 from gateway.dialects.surface import Interface
 from gateway.dialects.translation.events import ClientEvent

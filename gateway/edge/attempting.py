@@ -210,9 +210,7 @@ def upstream_body(gateway: Gateway, journey: Journey) -> bytes:
     model = target.route.upstream_model
     try:
         if target.interface == call.interface:
-            return write_call(
-                call, model=model, output_limit=limit_sent(gateway, journey), dialect=target.provider.dialect
-            )
+            return write_call(call, model=model, output_limit=journey.output_limit, dialect=target.provider.dialect)
         return translate_call(
             call,
             target.interface,
@@ -223,15 +221,6 @@ def upstream_body(gateway: Gateway, journey: Journey) -> bytes:
     except CallRefused as refused:
         release(gateway, journey, "failed")
         raise CallFailed(refused.error) from None
-
-
-def limit_sent(gateway: Gateway, journey: Journey) -> int | None:
-    """Return the output limit that is put into the call: what is afforded, or the default where that is wanted."""
-    call, settings = journey.ticket.call, gateway.settings.hold
-    states_none = call.output_limit is None and call.interface != "embeddings"
-    if journey.output_limit is None and states_none and settings.send_default_output_limit:
-        return output_limit_of(journey.call, journey.target, settings)
-    return journey.output_limit
 
 
 async def exchange(gateway: Gateway, journey: Journey, body: bytes) -> Result:

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 
 import msgspec
 
+from gateway.books.protocol import Posted
 from gateway.dialects.calls import CallBody
 from gateway.edge.gateway import Gateway
 from gateway.edge.journey import Journey, move_text
 from gateway.edge.ticket import Ticket
 from gateway.routing.candidates import Candidates, Target, follow_ups
-from gateway.routing.sizing import affordable_output_limit, estimate_of, hold_minor
+from gateway.routing.sizing import affordable_output_limit, estimate_of, hold_minor, output_limit_of
 from ledger.catalog.state import Catalog
 from ledger.core.amounts import StatedAmount, Unit, parse_amount, state_amount
 from ledger.core.refusals import Refusal, Refused
@@ -176,7 +177,7 @@ async def post_hold(
     labels = ticket.labels
     loop = asyncio.get_running_loop()
     now = loop.time()
-    await gateway.books.post(
+    posted = await gateway.books.post(
         RouteRequest(
             workspace_id=ticket.caller.workspace_id,
             request_id=ticket.request_id,
@@ -198,9 +199,20 @@ async def post_hold(
     )
     gateway.metrics.held.labels(target.route.bucket, unit.code).inc(needed / 10**unit.scale)
     journey = Journey(ticket, candidates, target, call=call, hold_minor=needed, unit=unit, output_limit=limit)
+    limit_output(gateway, journey, posted)
     journey.deadline = now + timeout
     journey.hold_until = now + hold_seconds
     return journey
+
+
+def limit_output(gateway: Gateway, journey: Journey, posted: Posted) -> None:
+    """Send the held output limit where the caller states none and available could not pay for a much longer answer."""
+    call, settings = journey.ticket.call, gateway.settings.hold
+    if call.output_limit is not None or journey.call.output_limit is not None or call.interface == "embeddings":
+        return
+    available = posted.available_minor
+    is_short = available is not None and available < settings.headroom * journey.hold_minor
+    journey.output_limit = output_limit_of(call, journey.target, settings) if is_short else None
 
 
 def rule_of(skipped: Sequence[SkippedRoute], limit: int | None) -> str:
@@ -259,7 +271,7 @@ async def take_fallback(
     needed = hold_minor(journey.call, group, gateway.settings.hold, unit.scale)
     now = asyncio.get_running_loop().time()
     hold_seconds = max(1, min(int(journey.deadline - now + gateway.settings.hold.grace_seconds), 86_400))
-    await gateway.books.post(
+    posted = await gateway.books.post(
         TakeFallback(
             workspace_id=ticket.caller.workspace_id,
             request_id=ticket.request_id,
@@ -277,4 +289,5 @@ async def take_fallback(
     gateway.metrics.fallbacks.labels(current.route, target.route.route, failure).inc()
     gateway.metrics.held.labels(target.route.bucket, unit.code).inc(needed / 10**unit.scale)
     journey.moved_to(target, needed, unit, failure)
+    limit_output(gateway, journey, posted)
     journey.hold_until = now + hold_seconds

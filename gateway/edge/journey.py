@@ -66,6 +66,8 @@ class Journey:
         self.hold_minor = hold_minor
         self.unit = unit
         self.output_limit = output_limit
+        """The output limit that is put into the call, where the caller's own is not what is sent."""
+
         self.attempts = 0
         self.retries = 0
         self.fallbacks = 0

@@ -28,7 +28,7 @@ from ledger.request.commands import ExtendHold, UsageSource
 Start = Callable[[], Awaitable[None]]
 """Sends the status and the headers."""
 
-Pin = Callable[[Journey, str | None], Coroutine[Any, Any, None]]
+Pin = Callable[[Journey, str | None, ReportedUsage], Coroutine[Any, Any, None]]
 """Notes where a stored response lives."""
 
 SendBody = Callable[[bytes, bool], Awaitable[None]]
@@ -84,7 +84,9 @@ class Relay:
             if not self.opened.reader.has_ended:
                 self.opened.reply.close()
         task, source = self.settle(self.ending())
-        pinning = self.gateway.beside(self._pin(self.journey, self.opened.reader.response_id))
+        pinning = self.gateway.beside(
+            self._pin(self.journey, self.opened.reader.response_id, self.opened.reader.usage_report)
+        )
         charged = await charge_of(self.gateway, self.journey, task, source, pinning)
         if not self.journey.is_gone:
             await self._send(self.last_words(charged), False)

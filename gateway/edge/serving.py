@@ -5,6 +5,7 @@ import logging
 from collections.abc import Mapping
 from time import monotonic
 
+import msgspec
 from litestar.types import HTTPScope, Receive, Send
 
 from gateway.dialects.calls import CallBody, CallRefused, read_call
@@ -188,6 +189,11 @@ class Serving:
         self.model = call.model
         if caller.limits.models is not None and call.model not in caller.limits.models:
             raise Refused(Refusal.MODEL_NOT_ALLOWED, f"the key may not use model {call.model}")
+        pinned = await self.pinned(caller, call)
+        if pinned is not None:
+            # What the earlier answer has said and read is read again, and paid for again.
+            earlier_bytes = pinned.tokens * gateway.settings.hold.bytes_per_token
+            call = msgspec.structs.replace(call, text_bytes=call.text_bytes + earlier_bytes)
         settings = gateway.settings.edge
         ticket = Ticket(
             self.request_id,
@@ -199,8 +205,14 @@ class Serving:
             call.end_user,
             trace_id_of(headers),
         )
-        pinned = await self.pinned_route(caller, call)
-        candidates = find_candidates(catalog, model, self.interface, caller.limits, gateway.health.conditions(), pinned)
+        candidates = find_candidates(
+            catalog,
+            model,
+            self.interface,
+            caller.limits,
+            gateway.health.conditions(),
+            None if pinned is None else pinned.route,
+        )
         if not candidates.targets:
             refused = turned_away(catalog, model, self.interface, caller.limits, candidates.skipped)
             if isinstance(refused, CallFailed):
@@ -208,8 +220,8 @@ class Serving:
             raise refused
         return await place_hold(gateway, ticket, candidates, catalog)
 
-    async def pinned_route(self, caller: Caller, call: CallBody) -> str | None:
-        """Return the route where the answer lives that a call continues. Raises CallRefused for one not known."""
+    async def pinned(self, caller: Caller, call: CallBody) -> PinnedResponse | None:
+        """Return where the answer lives that a call continues. Raises CallRefused for one not known."""
         response_id = call.previous_response_id
         if response_id is None:
             return None
@@ -224,7 +236,7 @@ class Serving:
                     "previous_response_id",
                 )
             )
-        return pinned.route
+        return pinned
 
     def watch_later(self, journey: Journey) -> asyncio.TimerHandle:
         """Begin to watch the client once the call takes long enough for anybody to lose patience."""
@@ -251,7 +263,7 @@ class Serving:
         task, source = settle(gateway, journey, whole.report, whole.delivered_bytes, ending, None)
         self._has_started = True
         body = whole.body
-        pinning = gateway.beside(self.pin(journey, whole.response_id))
+        pinning = gateway.beside(self.pin(journey, whole.response_id, whole.report))
         charged = await charge_of(gateway, journey, task, source, pinning)
         headers = [JSON, *journey_headers(journey), *charge_headers(charged)]
         self.observe(journey)
@@ -259,12 +271,16 @@ class Serving:
         await self.send_start(200, [*headers, (b"content-length", b"%d" % len(body))])
         await self.send_body(body, False)
 
-    async def pin(self, journey: Journey, response_id: str | None) -> None:
+    async def pin(self, journey: Journey, response_id: str | None, report: ReportedUsage) -> None:
         """Note where a response lives, before the client can continue it."""
         if response_id is None or self.interface != "responses":
             return
         pinned = PinnedResponse(
-            journey.ticket.caller.workspace_id, response_id, journey.target.route.route, self.request_id
+            journey.ticket.caller.workspace_id,
+            response_id,
+            journey.target.route.route,
+            self.request_id,
+            sum(side.tokens for side in (report.input, report.output) if side is not None),
         )
         try:
             await self.gateway.books.pin_response(pinned)

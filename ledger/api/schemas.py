@@ -15,7 +15,7 @@ from ledger.api.naming import DisplayNameBody
 from ledger.api.problem_pages import ProblemPage
 from ledger.api.problems import Problem
 from ledger.api.views import WorkspaceView
-from ledger.checks import LABELS, PATTERNS, REASON_REQUIRED, TEXTS
+from ledger.checks import LABELS, PATTERNS, REASON_REQUIRED, TERMS_MAX, TEXTS
 from ledger.core import identifiers as ids
 from ledger.core.amounts import UNIT_PATTERN, VALUE_JSON_PATTERN
 from ledger.operating import (
@@ -38,6 +38,7 @@ OPERATING_TYPES = (
 )  # fmt: skip
 IN_BATCH = "InBatch"
 PRINTABLE = r"^[^\u0000-\u001f\u007f-\u009f]*$"
+LABEL_RULES = {"minLength": 1, "maxLength": ids.LABEL_LENGTH_MAX, "pattern": PRINTABLE}
 
 Schema = dict[str, Any]
 
@@ -72,6 +73,9 @@ def narrow(schema: Schema) -> None:
     properties: dict[str, Schema] = schema.get("properties", {})
     if "kind" not in properties:
         return
+    if "terms" in properties:
+        properties["terms"]["maxItems"] = TERMS_MAX
+        properties["terms"]["items"].update(LABEL_RULES)
     for field, declared in properties.items():
         for choice in declared.get("anyOf", [declared]):
             if choice.get("type") == "string" and "format" not in choice:
@@ -88,7 +92,7 @@ def text_rules(field: str) -> Schema:
     if field in PATTERNS:
         return {"pattern": json_pattern(PATTERNS[field])}
     if field in LABELS:
-        return {"minLength": 1, "maxLength": ids.LABEL_LENGTH_MAX, "pattern": PRINTABLE}
+        return LABEL_RULES
     lengths = {**TEXTS, "reason": ids.TEXT_LENGTH_MAX, "trace_id": ids.LABEL_LENGTH_MAX}
     if field in lengths:
         return {"maxLength": lengths[field], "pattern": PRINTABLE}

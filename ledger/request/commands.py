@@ -40,8 +40,12 @@ SettlementPolicy = Literal[
     "client_gone_estimated",
     "stream_cut_estimated",
     "usage_missing_estimated",
+    "report_doubted",
 ]
-"""How the gateway came to the usage that it settles: the whole answer, or which rule for the lack of one."""
+"""How the gateway came to the usage that it settles: the whole answer, or which rule for the lack of one.
+
+`report_doubted`: the upstream's report can't be right, and is charged as reported, but at most the hold.
+"""
 
 ReleaseCause = Literal["failed", "cancelled"]
 CorrectionCause = Literal["estimate_replaced", "unpriced_priced", "rerated", "mistake"]
@@ -117,7 +121,8 @@ class SettleRequest(RequestCommand, frozen=True, kw_only=True, tag="settle_reque
     """Charge what was used. `charge` only where the route is priced by the caller.
 
     `charge_limit` is the most that is charged: what the usage costs above it is waived, and recorded as that.
-    `others` are tokens that other models used for the same answer, in addition to `usage`.
+    `others` are tokens that other models used for the same answer, in addition to `usage`. `terms` are words under
+    which the upstream billed and which the rate card does not name, such as `service_tier=priority`.
     """
 
     attempt: Number
@@ -132,6 +137,7 @@ class SettleRequest(RequestCommand, frozen=True, kw_only=True, tag="settle_reque
     charge_limit: StatedAmount | None = None
     policy: SettlementPolicy | None = None
     others: tuple[ModelUsage, ...] = ()
+    terms: tuple[str, ...] = ()
 
 
 class ReleaseRequest(RequestCommand, frozen=True, kw_only=True, tag="release_request"):

@@ -123,7 +123,8 @@ class TokensSettled(RequestEvent, frozen=True, tag="tokens_settled.v1"):
 
     `status_before` is `open`, or the way in which the hold had ended when the settlement came late. Where the
     caller set `charge_limit_minor`, what the usage costs above it is `waived_minor`: the lines, or the charge that
-    a caller's own price came to, sum to charge + waived.
+    a caller's own price came to, sum to charge + waived. `terms` are what the upstream billed under, where the rate
+    card does not name it.
     """
 
     attempt: int
@@ -153,6 +154,7 @@ class TokensSettled(RequestEvent, frozen=True, tag="tokens_settled.v1"):
     charge_limit_minor: int | None = None
     policy: str | None = None
     others: tuple[ModelUsage, ...] = ()
+    terms: tuple[str, ...] = ()
 
 
 def settled_tokens(event: TokensSettled) -> int:

@@ -55,6 +55,7 @@ def settle(command: commands.SettleRequest, state: RequestState, situation: Situ
         limit,
         command.policy,
         command.others,
+        command.terms,
     )
 
 

@@ -58,7 +58,10 @@ class TokenCount(msgspec.Struct, frozen=True):
 
 
 class TokensUsed(msgspec.Struct, frozen=True):
-    """What the answer used: totals of the reported model, and all parts. `text` says where the numbers come from."""
+    """What the answer used: totals of the reported model, and all parts. `text` says where the numbers come from.
+
+    `terms` are what the upstream billed under, where the rate card does not name it.
+    """
 
     reported_model: str
     input_tokens: int
@@ -66,6 +69,7 @@ class TokensUsed(msgspec.Struct, frozen=True):
     parts: list[TokenCount]
     source: str
     policy: str | None
+    terms: list[str]
     text: str
 
 
@@ -114,8 +118,8 @@ class Calculation(msgspec.Struct, frozen=True):
 class Settlement(msgspec.Struct, frozen=True):
     """How the charge was made up and paid. rated = charge + waived; hold = captured + released.
 
-    A workspace sees as `charge` what was paid: captured + from available. `late` is how the hold had ended before,
-    when the settlement came after its end.
+    A workspace sees as `charge` what was paid, captured + from available, and all the rest as `waived`. `late` is how
+    the hold had ended before, when the settlement came after its end.
     """
 
     position: int

@@ -1,13 +1,14 @@
 """The receipt as a workspace sees it: the same less cost, providers, our accounts there, overrun and price sources."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import reduce
 
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from ledger.core.amounts import StatedAmount
-from projections.receipt.answers import Choice, Receipt, Settlement, SkippedCandidate, WalletEntry
+from projections.receipt.answers import Choice, Receipt, Settlement, SkippedCandidate, TokensUsed, WalletEntry
 from projections.receipt.moments import (
     AnyMoment,
     AttemptFailedMoment,
@@ -20,7 +21,7 @@ from projections.receipt.moments import (
 from projections.receipt.stated import is_zero, negated, plus
 from projections.receipt.summary import settlement_text, summary_of
 from projections.receipt.timeline import worded
-from projections.receipt.words import choice_text
+from projections.receipt.words import choice_text, usage_text
 
 __all__ = ["customer_view"]
 
@@ -40,6 +41,9 @@ OWN_REASON = "the gateway asked for it"
 Reveal = Callable[[str, str], str]
 """Returns a gateway's own words, or the second text instead of them."""
 
+Changes = Mapping[int, StatedAmount]
+"""What each event took from the wallet, by position."""
+
 
 def customer_view(receipt: Receipt) -> Receipt:
     """Return the receipt for a workspace's own key. Its sentences are made anew from what is left."""
@@ -48,10 +52,14 @@ def customer_view(receipt: Receipt) -> Receipt:
     reveal = revealing([each.provider for each in receipt.platform.providers])
     changes = {entry.position: negated(entry.posted_change) for entry in receipt.entries}
     settlement = None if receipt.settlement is None else paid_settlement(receipt.settlement)
+    timeline = [worded(shown_moment(moment, reveal, settlement)) for moment in receipt.timeline]
+    if settlement is not None:
+        timeline = list(shown_corrections(timeline, settlement.charge, changes))
     shown = replace(
         receipt,
         choices=[shown_choice(choice, reveal, moved=at > 0) for at, choice in enumerate(receipt.choices)],
-        timeline=[worded(shown_moment(moment, reveal, settlement, changes)) for moment in receipt.timeline],
+        timeline=timeline,
+        usage=None if receipt.usage is None else shown_usage(receipt.usage, reveal),
         settlement=settlement,
         entries=[entry for entry in receipt.entries if moves_wallet(entry)],
         platform=UNSET,
@@ -82,9 +90,42 @@ def moves_wallet(entry: WalletEntry) -> bool:
 
 
 def paid_settlement(settlement: Settlement) -> Settlement:
-    """Return a settlement whose charge is what was paid: what no balance paid is not the customer's."""
-    paid = replace(settlement, charge=plus(settlement.captured, settlement.from_available))
+    """Return a settlement whose charge is what was paid, and in which all the rest is waived.
+
+    The lines show what the usage came to, so that a rest can't be hidden. It must not tell what no balance paid from
+    what the gateway waived: to the customer both are the same, and neither is ever taken.
+    """
+    charge = plus(settlement.captured, settlement.from_available)
+    paid = replace(settlement, charge=charge, waived=plus(settlement.rated, negated(charge)))
     return replace(paid, text=settlement_text(paid))
+
+
+def shown_usage(usage: TokensUsed, reveal: Reveal) -> TokensUsed:
+    """Return what was used, less terms of the upstream's that name a provider or the platform's side."""
+    terms = [term for term in usage.terms if reveal(term, "")]
+    return replace(usage, terms=terms, text=usage_text(usage.source, usage.policy, terms))
+
+
+def shown_corrections(moments: Iterable[AnyMoment], paid: StatedAmount, changes: Changes) -> Iterator[AnyMoment]:
+    """Yield moments with corrections as they changed the wallet, `paid` having been charged before.
+
+    Lines that a charge was rated anew at may come to more than what is paid for it now: the rest is waived, as above.
+    """
+    for moment in moments:
+        if isinstance(moment, CorrectedMoment):
+            bucket = moment.change.bucket
+            change = changes.get(moment.position, zero(paid))
+            paid = plus(paid, change)
+            rest = plus(reduce(plus, (line.amount for line in moment.lines), zero(paid)), negated(paid))
+            waived = InBucket(bucket, rest) if False else None
+            yield worded(replace(moment, change=InBucket(bucket, change), waived=waived))
+        else:
+            yield moment
+
+
+def zero(amount: StatedAmount) -> StatedAmount:
+    """Return nothing in the unit of an amount."""
+    return plus(amount, negated(amount))
 
 
 def shown_choice(choice: Choice, reveal: Reveal, *, moved: bool) -> Choice:
@@ -98,10 +139,8 @@ def shown_choice(choice: Choice, reveal: Reveal, *, moved: bool) -> Choice:
     )
 
 
-def shown_moment(
-    moment: AnyMoment, reveal: Reveal, settlement: Settlement | None, changes: Mapping[int, StatedAmount]
-) -> AnyMoment:
-    """Return a moment as it may be told; `changes` has what each event took from the wallet, by position."""
+def shown_moment(moment: AnyMoment, reveal: Reveal, settlement: Settlement | None) -> AnyMoment:
+    """Return a moment as it may be told, corrections aside."""
     match moment:
         case AttemptFailedMoment(failure=failure, http_status=status):
             is_private = failure in PRIVATE_FAILURES or status in PRIVATE_STATUSES
@@ -112,9 +151,6 @@ def shown_moment(
             return replace(moment, why=reveal(why, OWN_REASON))
         case SettledMoment(charge=charge) if settlement is not None:
             return replace(moment, charge=InBucket(charge.bucket, settlement.charge))
-        case CorrectedMoment(change=change):
-            nothing = plus(change.amount, negated(change.amount))
-            return replace(moment, change=InBucket(change.bucket, changes.get(moment.position, nothing)))
     return moment
 
 

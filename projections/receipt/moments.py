@@ -102,13 +102,17 @@ class RepricedLine(msgspec.Struct, frozen=True):
 
 
 class CorrectedMoment(Moment, frozen=True, kw_only=True, tag="charge_corrected"):
-    """The charge was changed by `change`: more is positive. Where it was rated anew: by which card, and its lines."""
+    """The charge was changed by `change`: more is positive. Where it was rated anew: by which card, and its lines.
+
+    `waived` is what of these lines a workspace is not charged; the platform sees that as overrun.
+    """
 
     correction_id: str
     change: InBucket
     cause: str
     rate_card: str | None
     lines: list[RepricedLine]
+    waived: InBucket | None = None
 
 
 AnyMoment = (

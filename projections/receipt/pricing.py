@@ -25,7 +25,8 @@ def tokens_used(event: TokensSettled) -> TokensUsed:
         parts,
         event.usage_source,
         event.policy,
-        usage_text(event.usage_source, event.policy),
+        list(event.terms),
+        usage_text(event.usage_source, event.policy, event.terms),
     )
 
 

@@ -2,7 +2,7 @@
 
 from functools import reduce
 
-from ledger.core.amounts import StatedAmount, UnitMismatch, format_minor
+from ledger.core.amounts import StatedAmount, UnitMismatch, count_minor, format_minor
 
 ZERO_DIGITS = "-0."
 
@@ -24,17 +24,12 @@ def plus(left: StatedAmount, right: StatedAmount) -> StatedAmount:
     """Return the sum of two amounts of one unit."""
     if left.unit != right.unit or scale_of(left) != scale_of(right):
         raise UnitMismatch(f"{left.unit} and {right.unit} cannot be added")
-    return StatedAmount(format_minor(digits(left) + digits(right), scale_of(left)), left.unit)
+    return StatedAmount(format_minor(count_minor(left) + count_minor(right), scale_of(left)), left.unit)
 
 
 def is_more(left: StatedAmount, *right: StatedAmount) -> bool:
     """Return whether an amount is more than the sum of others in its unit."""
-    return digits(plus(left, negated(reduce(plus, right)))) > 0
-
-
-def digits(amount: StatedAmount) -> int:
-    """Return an amount as a count of the smallest parts that its text shows."""
-    return int(amount.value.replace(".", ""))
+    return count_minor(plus(left, negated(reduce(plus, right)))) > 0
 
 
 def scale_of(amount: StatedAmount) -> int:

@@ -3,7 +3,7 @@
 from projections.receipt.answers import BucketTotals, Receipt, Settlement
 from projections.receipt.moments import FallbackMoment, HoldExtendedMoment, HoldPlacedMoment
 from projections.receipt.stated import is_more, is_zero
-from projections.receipt.words import FAILURES, RELEASES, of, said
+from projections.receipt.words import FAILURES, RELEASES, WAIVED, of, said
 
 ENDINGS = {"failed", "cancelled", "expired"}
 
@@ -23,14 +23,9 @@ def settlement_text(settlement: Settlement) -> str:
         if not is_zero(settlement.from_available):
             texts.append(f"{of(settlement.from_available)} more were taken from what was available.")
     if not is_zero(settlement.waived):
-        texts.append(
-            f"{of(settlement.waived)} of the {of(settlement.rated)} that it came to were waived: a charge that rests "
-            "on an estimate stays within its limit."
-        )
+        texts.append(f"{of(settlement.waived)} of the {of(settlement.rated)} that it came to {WAIVED}.")
     if is_more(settlement.charge, settlement.captured, settlement.from_available):
         texts.append("The rest no balance could pay: it is the platform's loss, and is not taken later.")
-    elif is_more(settlement.rated, settlement.waived, settlement.charge):
-        texts.append("It came to more than the wallet could pay; the rest is not taken, now or later.")
     return " ".join(texts)
 
 

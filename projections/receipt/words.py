@@ -1,5 +1,7 @@
 """Plain words for the closed lists that events speak in, and the sentences of a receipt made of them."""
 
+from collections.abc import Sequence
+
 from ledger.core.amounts import StatedAmount
 from projections.receipt.moments import (
     AnyMoment,
@@ -53,6 +55,7 @@ POLICIES = {
     "usage_missing_estimated": (
         "The answer came without counts; they are estimated, and the charge stays within the hold."
     ),
+    "report_doubted": "These counts can hardly be right; they are charged as reported, but at most up to the hold.",
 }
 RELEASES = {
     "failed": "because the request failed",
@@ -88,6 +91,7 @@ PARTS = {
     "web_searches": "web searches",
     "tool_calls": "tool calls",
 }
+WAIVED = "are waived: they are not taken, now or later"
 
 
 def said(words: dict[str, str], code: str) -> str:
@@ -119,11 +123,13 @@ def choice_text(route: str, bucket: str, rule: str, *, moved: bool) -> str:
     return f"The request {begun} route {route} by the rule “{rule}”; route {route} is paid from the {bucket} wallet."
 
 
-def usage_text(source: str, policy: str | None) -> str:
-    """Return where counts come from, and by which policy they were settled."""
+def usage_text(source: str, policy: str | None, terms: Sequence[str]) -> str:
+    """Return where counts come from, by which policy they were settled, and under what terms the upstream billed."""
     texts = [said(SOURCES, source)]
     if policy is not None:
         texts.append(said(POLICIES, policy))
+    if terms:
+        texts.append(f"The upstream billed under terms that the rate card does not name: {', '.join(terms)}.")
     return " ".join(texts)
 
 
@@ -192,8 +198,9 @@ def correction_text(moment: CorrectedMoment) -> str:
     """Return a correction as a sentence."""
     amount = moment.change.amount
     why = said(CORRECTIONS, moment.cause)
+    waived = "" if moment.waived is None else f" {of(moment.waived.amount)} of what it comes to now {WAIVED}."
     if is_zero(amount):
-        return f"The charge was worked out anew, {why}; nothing changed for the {moment.change.bucket} wallet."
+        return f"The charge was worked out anew, {why}; nothing changed for the {moment.change.bucket} wallet.{waived}"
     if amount.value.startswith("-"):
-        return f"The charge to the {moment.change.bucket} wallet fell by {of(negated(amount))}: {why}."
-    return f"The charge to the {moment.change.bucket} wallet rose by {of(amount)}: {why}."
+        return f"The charge to the {moment.change.bucket} wallet fell by {of(negated(amount))}: {why}.{waived}"
+    return f"The charge to the {moment.change.bucket} wallet rose by {of(amount)}: {why}.{waived}"

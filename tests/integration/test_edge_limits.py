@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -294,3 +295,11 @@ def test_labels_come_from_headers_and_allowed_metadata(edge: EdgeScene, other: E
         answer = edge.post("/chat/completions", body, **{header: text})
         assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_label")
         assert answer.json()["error"]["param"] == header.replace("_", "-")
+
+
+def test_an_unstated_limit_is_sent_where_available_is_short(ledger: Ledger, tmp_path: Path) -> None:
+    """With little left beside the hold the held limit goes upstream and is said; with plenty the body stays as it came."""
+    with open_edge(ledger, tmp_path, "\n[gateway.hold]\nheadroom = 1000\n") as short:
+        assert short.chat("smart", "Hello").headers["x-ledger-output-limit"] == "4096"
+        assert "x-ledger-output-limit" not in short.chat("cheap", "Hello").headers
+        assert "x-ledger-output-limit" not in short.chat("smart", "Hello", max_tokens=50).headers

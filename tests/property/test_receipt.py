@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from ledger.core.amounts import StatedAmount, UnitMismatch, format_minor
 from ledger.core.commands import Command
 from ledger.core.refusals import Refused
-from ledger.pricing.usage import ModelUsage
+from ledger.pricing.usage import ModelUsage, Usage
 from ledger.request.commands import CorrectCharge, Failure, RefundCharge, SettlementPolicy, SettleRequest
 from projections.receipt.answers import Receipt
 from projections.receipt.customer import customer_view
@@ -30,6 +30,7 @@ PRIVATE = re.compile(
 small = st.integers(1, 60)
 failures = st.sampled_from(Failure.__args__)  # type: ignore[attr-defined]
 policies = st.none() | st.sampled_from(SettlementPolicy.__args__)  # type: ignore[attr-defined]
+terms = st.lists(st.sampled_from(("service_tier=priority", "speed=fast", "region=openai")), max_size=2).map(tuple)
 
 
 def stated(minor_parts: int, unit: str) -> StatedAmount:
@@ -47,6 +48,7 @@ def settlements(draw: st.DrawFn) -> SettleRequest:
         policy=draw(policies),
         charge_limit=draw(st.none() | small.map(lambda parts: stated(parts, "CREDIT"))),
         others=tuple(others),
+        terms=draw(terms),
     )
 
 
@@ -189,11 +191,53 @@ def test_a_customer_sees_nothing_of_the_platforms_side(world: World) -> None:
     if shown.settlement is not None and whole.settlement is not None:
         charge = minor(shown.settlement.charge)
         assert charge == minor(whole.settlement.captured) + minor(whole.settlement.from_available)
+        require_waived(said)
     overrun = platform_of(whole).overrun
     if overrun is not None and not is_zero(overrun):
         taken = [entry for entry in shown.entries if entry.tag == "tokens_settled.v1"]
         assert all(not is_zero(entry.posted_change) or not is_zero(entry.held_change) for entry in taken)
     assert customer_view(shown) == shown
+
+
+def require_waived(said: Any) -> None:
+    """Fail where lines in a customer's JSON do not sum to what is paid and what is waived."""
+    settlement, calculation = said["settlement"], said["calculation"]
+    paid = minor(settlement["charge"])
+    assert paid == minor(settlement["captured"]) + minor(settlement["from_available"])
+    assert minor(settlement["rated"]) == paid + minor(settlement["waived"])
+    if calculation is not None:
+        assert sum(minor(line["amount"]) for line in calculation["lines"]) == minor(settlement["rated"])
+    for moment in said["timeline"]:
+        if moment["kind"] == "tokens_settled":
+            assert minor(moment["charge"]["amount"]) == paid
+        elif moment["kind"] == "charge_corrected":
+            paid += minor(moment["change"]["amount"])
+            if moment["lines"]:
+                waived = 0 if moment["waived"] is None else minor(moment["waived"]["amount"])
+                assert sum(minor(line["amount"]) for line in moment["lines"]) == paid + waived
+
+
+@given(small, st.integers(0, 30), strategies.usages(6), st.none() | small, st.booleans())
+def test_what_no_balance_paid_looks_like_what_was_waived(
+    hold: int, left: int, usage: Usage, charge_limit: int | None, late: bool
+) -> None:
+    """A customer's receipt of a charge with overrun is, to the last byte, one of a charge limited to what was paid."""
+
+    def settled(most: int | None) -> Receipt:
+        world = story.opened()
+        world.do(story.route_request(hold=stated(hold, "CREDIT")))
+        rest = world.books[story.ACME].wallets["credit"].available_minor - left
+        world.do(story.route_request("other", hold=stated(rest, "CREDIT")))
+        if late:
+            world.do(story.release_request())
+        limit = None if most is None else stated(most, "CREDIT")
+        world.do(story.settle_request(usage=usage, charge_limit=limit))
+        return receipt_in(world)
+
+    whole = settled(charge_limit)
+    assert whole.settlement is not None
+    paid = minor(whole.settlement.captured) + minor(whole.settlement.from_available)
+    assert json_of(customer_view(whole)) == json_of(customer_view(settled(paid)))
 
 
 @given(lives())

@@ -100,6 +100,11 @@ LATER: dict[str, Event] = {
         (*UNPRICED, UnpricedLine("cache_read", 9, "gpt-4o")), True, "gpt-direct.1", "caller", 210,
         Amount(4_000_000, "USD"), (DAY, MONTH), 3500, 4000, "stream_cut_estimated", OTHERS,
     ),
+    "tokens_settled.v1.3": request.TokensSettled(
+        2, "gpt-direct", "credit", "CREDIT", "gpt-5-2026-08", USAGE, "reported", 4000, 3000, 7, 500, 500, 1234,
+        "expired", 5625, LINES, UNPRICED, True, "gpt-direct.1", "caller", 210,
+        Amount(4_000_000, "USD"), (DAY, MONTH), 3500, 4000, "report_doubted", OTHERS, ("service_tier=priority", "快"),
+    ),
     "charge_corrected.v1.2": request.ChargeCorrected(
         "n1", "gpt-direct", "credit", "CREDIT", -1000, "rerated", USAGE, "gpt-direct.2", LINES, UNPRICED, 400, (DAY,),
         OTHERS,

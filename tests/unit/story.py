@@ -33,6 +33,7 @@ USAGE = Usage(
     1500, 300, {"uncached_input": 1000, "cache_read": 500, "text_output": 250, "reasoning": 50, "requests": 1}
 )
 
+TERMS = ("service_tier=priority",)
 OTHERS = (ModelUsage("gpt-4o", Usage(100, 20, {"uncached_input": 100, "text_output": 20})),)
 
 
@@ -260,7 +261,7 @@ def request_commands() -> list[Command]:
         release_request("r4"),
         route_request("r5", hold_seconds=1),
         route_request("r6"),
-        settle_request("r6", charge_limit=credit("0.001"), policy="stream_cut_estimated", others=OTHERS),
+        settle_request("r6", charge_limit=credit("0.001"), policy="stream_cut_estimated", others=OTHERS, terms=TERMS),
         route_request("r7", route="own-price", rate_card=None),
         settle_request("r7", route="own-price", charge=credit("0.25"), charge_limit=credit("0.1")),
     ]

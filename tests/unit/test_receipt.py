@@ -14,7 +14,13 @@ from projections.receipt.answers import Receipt
 from projections.receipt.customer import OWN_REASON, OWN_RULE, UNREACHABLE, customer_view
 from projections.receipt.folding import CatalogBehind, receipt_of
 from projections.receipt.layout import COLUMNS, pair, table, width_of, wrapped
-from projections.receipt.moments import AnyMoment, AttemptFailedMoment, FallbackMoment, HoldExtendedMoment
+from projections.receipt.moments import (
+    AnyMoment,
+    AttemptFailedMoment,
+    CorrectedMoment,
+    FallbackMoment,
+    HoldExtendedMoment,
+)
 from projections.receipt.page import page_of
 from projections.receipt.pricing import exact_text
 from projections.receipt.stated import is_more
@@ -110,7 +116,7 @@ def test_a_waived_part_is_said(world: World) -> None:
     assert amounts(rated=shown.rated, waived=shown.waived, charge=shown.charge) == {
         "rated": "0.005625 CREDIT", "waived": "0.004625 CREDIT", "charge": "0.001000 CREDIT",
     }  # fmt: skip
-    assert "0.004625 CREDIT of the 0.005625 CREDIT that it came to were waived" in shown.text
+    assert "0.004625 CREDIT of the 0.005625 CREDIT that it came to are waived" in shown.text
     assert "went away before the answer was complete" in receipt.usage.text
 
 
@@ -186,7 +192,7 @@ def overrun(world: World) -> Receipt:
 
 
 def test_overrun_is_the_platforms_to_know(world: World) -> None:
-    """The platform reads the loss; the customer reads that the rest is not taken, and no amount of it."""
+    """The platform reads the loss; to the customer it is waived, and in no other words than any part that is."""
     whole = overrun(world)
     shown = customer_view(whole)
     assert whole.settlement is not None
@@ -194,10 +200,10 @@ def test_overrun_is_the_platforms_to_know(world: World) -> None:
     assert platform_of(whole).overrun == credit("0.004625")
     assert "the platform's loss" in whole.settlement.text
     assert (whole.settlement.charge, shown.settlement.charge) == (credit("0.005625"), credit("0.001000"))
+    assert (whole.settlement.waived, shown.settlement.waived) == (credit("0.000000"), credit("0.004625"))
     assert shown.settlement.text.endswith(
-        "It came to more than the wallet could pay; the rest is not taken, now or later."
+        "0.004625 CREDIT of the 0.005625 CREDIT that it came to are waived: they are not taken, now or later."
     )
-    assert "0.004625" not in page_of(shown)
     assert "0.001000 CREDIT were charged" in page_of(shown)
 
 
@@ -209,6 +215,44 @@ def test_a_correction_of_what_nobody_paid_is_nothing_to_the_customer(world: Worl
     assert "fell by 0.004000 CREDIT" in whole.timeline[-1].text
     assert "nothing changed for the credit wallet" in customer_view(whole).timeline[-1].text
     assert platform_of(whole).overrun == credit("0.000625")
+
+
+def test_a_charge_that_is_rated_anew_says_what_is_waived_of_it(world: World) -> None:
+    """New lines that come to more than the wallet paid are waived in part, as the first ones were."""
+    overrun(world)
+    less = Usage(1200, 200, {"uncached_input": 1200, "text_output": 200})
+    world.do(story.correct_charge(cause="rerated", difference=None, usage=less))
+    told = moment_of(customer_view(receipt_in(world)), CorrectedMoment)
+    assert told.waived is not None
+    assert (words.of(told.change.amount), words.of(told.waived.amount)) == ("0.000000 CREDIT", "0.004000 CREDIT")
+    assert "0.004000 CREDIT of what it comes to now are waived" in told.text
+    assert moment_of(receipt_in(world), CorrectedMoment).waived is None
+
+
+def test_terms_that_the_card_does_not_name_are_told(world: World) -> None:
+    """Both sides read under what terms the upstream billed, unless a term speaks of the platform's side."""
+    terms = ("service_tier=priority", "speed=fast", "azure quota")
+    world.all(story.route_request(), story.settle_request(terms=terms))
+    whole = receipt_in(world)
+    shown = customer_view(whole)
+    assert whole.usage is not None
+    assert shown.usage is not None
+    assert (whole.usage.terms, shown.usage.terms) == (list(terms), list(terms[:2]))
+    sentence = "The upstream billed under terms that the rate card does not name: service_tier=priority, speed=fast"
+    assert f"{sentence}, azure quota." in whole.usage.text
+    assert f"{sentence}." in shown.usage.text
+    assert "azure" not in page_of(shown)
+
+
+def test_a_doubted_report_is_charged_within_the_hold(world: World) -> None:
+    """Counts that can't be right are charged as reported up to a limit, and the receipt says so."""
+    settle = story.settle_request(policy="report_doubted", charge_limit=credit("0.002"))
+    world.all(story.route_request(hold=credit("0.002")), settle)
+    shown = customer_view(receipt_in(world))
+    assert shown.usage is not None
+    assert shown.settlement is not None
+    assert "can hardly be right" in shown.usage.text
+    assert (shown.settlement.charge, shown.settlement.waived) == (credit("0.002000"), credit("0.003625"))
 
 
 def test_an_entry_between_our_own_accounts_is_not_the_customers(world: World) -> None:

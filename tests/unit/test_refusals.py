@@ -138,6 +138,9 @@ CASES = (
         others=(ModelUsage("", Usage(0, 0, {})),))),
     Case(R.NUMBER_OUT_OF_RANGE, "others", (route_request(),), settle_request(
         others=(ModelUsage("gpt-4o", Usage(0, 0, {})),) * 65)),
+    Case(R.TEXT_INVALID, "terms", (route_request(),), settle_request(terms=("speed=fast", ""))),
+    Case(R.TEXT_INVALID, "terms", (route_request(),), settle_request(terms=("x" * 65,))),
+    Case(R.NUMBER_OUT_OF_RANGE, "terms", (route_request(),), settle_request(terms=("speed=fast",) * 9)),
     Case(R.TEXT_INVALID, "policy", (route_request(),), settle_request(policy="guessed")),
     Case(R.USAGE_INVALID, "usage", (route_request(),), settle_request(usage=Usage(1, 0, {}))),
     Case(R.RATE_INVALID, "rate", (), exchange(rate="1e3")),
