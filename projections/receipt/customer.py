@@ -117,7 +117,7 @@ def shown_corrections(moments: Iterable[AnyMoment], paid: StatedAmount, changes:
             change = changes.get(moment.position, zero(paid))
             paid = plus(paid, change)
             rest = plus(reduce(plus, (line.amount for line in moment.lines), zero(paid)), negated(paid))
-            waived = InBucket(bucket, rest) if False else None
+            waived = InBucket(bucket, rest) if moment.lines and not is_zero(rest) else None
             yield worded(replace(moment, change=InBucket(bucket, change), waived=waived))
         else:
             yield moment

@@ -23,7 +23,7 @@ from openai.types.responses import FunctionToolParam, ResponseFunctionToolCall
 
 from ledger.core.amounts import StatedAmount
 from ledger.request.commands import ReleaseRequest, RouteRequest
-from ledger.request.events import TokensSettled, Why
+from ledger.request.events import RequestRouted, TokensSettled, Why
 from tests.integration.edge_scene import ACME, EdgeScene
 
 SCHEMA: dict[str, object] = {
