@@ -13,7 +13,8 @@ from gateway.books.remote import RemoteBooks
 from gateway.edge.gateway import Gateway
 from gateway.edge.handlers import create_edge_handlers, take_calls
 from gateway.ledger_client import AsyncLedgerClient
-from ledger.api.access import PUBLIC
+from gateway.metrics_door import MetricsDoor
+from ledger.api.access import PUBLIC, bearer_token
 from ledger.api.health import METHODS, OK
 from ledger.api.metrics import CONTENT_TYPE
 from ledger.api.problems import HttpRefused, exception_handlers
@@ -32,9 +33,12 @@ class Draining:
         self.draining = True
 
 
-def create_gateway_app(ledger_url: str, ledger_key: str, edge: Edge, draining: Draining) -> Litestar:
+def create_gateway_app(
+    ledger_url: str, ledger_key: str, edge: Edge, draining: Draining, *, metrics_open: bool = False
+) -> Litestar:
     """Return the application of a gateway whose books are at a ledger elsewhere."""
     doorstep = Doorstep()
+    door = MetricsDoor()
     registry = CollectorRegistry(auto_describe=True)
 
     @asynccontextmanager
@@ -57,6 +61,8 @@ def create_gateway_app(ledger_url: str, ledger_key: str, edge: Edge, draining: D
         return ReadyResponse(200, OK)
 
     async def metrics(scope: HTTPScope, receive: Receive) -> ReadyResponse:
+        if not metrics_open:
+            await door.require_watcher(doorstep.find().books, bearer_token(scope["headers"]))
         return ReadyResponse(200, generate_latest(registry), (), CONTENT_TYPE)
 
     app = Litestar(

@@ -76,7 +76,9 @@ def close_service(service: Service) -> None:
     service.companion.stop()
 
 
-def create_service_app(service: Service, edge: Edge | None = None, parts: Sequence[Part] = ()) -> Litestar:
+def create_service_app(
+    service: Service, edge: Edge | None = None, parts: Sequence[Part] = (), *, metrics_open: bool = False
+) -> Litestar:
     """Return the HTTP application of a service: the ledger, its reads and the edge, and further parts if any."""
     told = edge or Edge()
     doorstep = Doorstep()
@@ -105,6 +107,7 @@ def create_service_app(service: Service, edge: Edge | None = None, parts: Sequen
         parts=[create_read_router(service.context, service.reader), *create_edge_handlers(doorstep.find), *parts],
         descriptions=[PartDescription(journal_operations(), journal_schemas())],
         lifespan=[reads, gateway],
+        metrics_open=metrics_open,
     )
     take_calls(app, doorstep.find)
     return app

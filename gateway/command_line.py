@@ -31,6 +31,13 @@ Port = Annotated[
 ]
 Host = Annotated[str, Parameter(help="Address to listen on.", env_var="ROUTE_LEDGER_HOST")]
 Json = Annotated[bool, Parameter(name="--json", help="Print JSON for a program.", negative="")]
+OpenMetrics = Annotated[
+    bool,
+    Parameter(
+        help="Show /metrics to everybody who reaches the port; else it needs a platform's key with scope read or audit.",
+        negative="",
+    ),
+]
 LedgerUrl = Annotated[str | None, Parameter(help="Address of a ledger elsewhere; ROUTE_LEDGER_KEY holds its key.")]
 DEFAULT_DATA = Path("data/ledger")
 DEFAULT_DEMO_DATA = Path("data/demo")
@@ -44,6 +51,7 @@ def serve(
     port: Port = 8080,
     config: Annotated[Path | None, Parameter(env_var="ROUTE_LEDGER_CONFIG")] = None,
     verify_minutes: int = 60,
+    open_metrics: OpenMetrics = False,
 ) -> int:
     """Serve the ledger: production, empty at first. The first start prints the admin key, once.
 
@@ -56,7 +64,7 @@ def serve(
     """
     from gateway.tools.serve import serve_production
 
-    return serve_production(data, host, port, config, verify_minutes)
+    return serve_production(data, host, port, config, verify_minutes, metrics_open=open_metrics)
 
 
 @app.command
@@ -66,6 +74,7 @@ def gateway(
     config: Annotated[Path, Parameter(env_var="ROUTE_LEDGER_CONFIG")],
     host: Host = "127.0.0.1",
     port: Port = 8081,
+    open_metrics: OpenMetrics = False,
 ) -> int:
     """Serve calls only, with the books at a ledger elsewhere; its key is taken from ROUTE_LEDGER_KEY.
 
@@ -78,7 +87,7 @@ def gateway(
     """
     from gateway.tools.gateway import serve_gateway
 
-    return serve_gateway(ledger, host, port, config)
+    return serve_gateway(ledger, host, port, config, metrics_open=open_metrics)
 
 
 @app.command

@@ -1,9 +1,11 @@
 """Whole answers: what they report to have used, and how much was generated where they don't."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
+from gateway.dialects.decoding import decoded
 from gateway.dialects.failures import UpstreamFailure, failure_of
 from gateway.dialects.seeing import size_within
 from gateway.usage.reported import ReportedUsage
@@ -21,27 +23,48 @@ _encode = msgspec.json.Encoder().encode
 
 
 class AnswerUnreadable(Exception):
-    """A whole answer is none. `failure` is the upstream's own error where that is what came."""
+    """A whole answer is none. `failure` is the upstream's own error where that is what came.
 
-    def __init__(self, message: str, failure: UpstreamFailure | None = None) -> None:
+    `report` is what the upstream says that it burned all the same.
+    """
+
+    def __init__(
+        self, message: str, failure: UpstreamFailure | None = None, report: ReportedUsage | None = None
+    ) -> None:
         super().__init__(message)
         self.failure = failure or UpstreamFailure("bad_response")
+        self.report = report
 
 
 def read_answer(usage: UsageDialect, body: bytes) -> tuple[ReportedUsage, str | None, int]:
-    """Return what an answer reports, its id, and the bytes of text in it; raise `AnswerUnreadable` if it is none."""
+    """Return what an answer reports, its id, and the bytes of text in it; raise `AnswerUnreadable` if it is none.
+
+    What was generated before an error is an answer. An error without a word is none, whatever its status was.
+    """
     answer = decoded(body)
     if not isinstance(answer, dict):
         raise AnswerUnreadable("The answer is no JSON object.")
     content = answer.get(CONTENTS.get(usage, CHOICES))
+    parts = [each for each in content if isinstance(each, dict)] if isinstance(content, list) else []
+    # Vectors are generated, though there is no text in them.
+    generated = sum(map(_of_one, parts))
+    # An item of a response may have an error of its own: that of a tool, not of the answer.
+    errors_in = () if usage in CONTENTS else parts
+    error = _error_in(answer, errors_in) if generated == 0 and not (usage == "embeddings" and parts) else None
+    report = read_body(usage, answer)
+    if error is not None:
+        raise AnswerUnreadable("The answer is an error.", failure_of(error), report)
     if not isinstance(content, list):
-        error = answer.get("error")
-        if error is not None:
-            raise AnswerUnreadable("The answer is an error.", failure_of(error))
         raise AnswerUnreadable("The answer has no content.")
     answer_id = answer.get("id")
-    generated = sum(_of_one(each) for each in content if isinstance(each, dict))
-    return read_body(usage, answer), answer_id if isinstance(answer_id, str) else None, generated
+    return report, answer_id if isinstance(answer_id, str) else None, generated
+
+
+def _error_in(answer: dict[str, Any], choices: Iterable[dict[str, Any]]) -> object:
+    """Return the error that an answer or one of its choices is; None where there is none."""
+    error = next((each["error"] for each in (answer, *choices) if each.get("error")), None)
+    is_error = answer.get("type") == "error" or answer.get("object") == "error" or answer.get("status") == "failed"
+    return answer if error is None and is_error else error
 
 
 def _of_one(part: dict[str, Any]) -> int:

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
+from gateway.dialects.decoding import decoded, mended
 from gateway.dialects.seeing import NOTHING, UNREADABLE, Seen, broken, size, size_within
 
 DONE = b"[DONE]"

@@ -3,12 +3,14 @@
 An `ErrorAnswer` is written in OpenAI's words; Anthropic's follow from its status by one table.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 from math import ceil
 
 import msgspec
 
-from gateway.dialects.failures import UpstreamFailure
+from gateway.dialects.failures import CALLERS_STATUSES, UpstreamFailure, error_in, message_of
+from gateway.dialects.redaction import without_secrets
 from gateway.dialects.surface import Interface
 from ledger.core.refusals import Refused
 from ledger.request.commands import Failure
@@ -109,6 +111,10 @@ FAILURES: dict[Failure, tuple[int, str, str | None, str]] = {
     "stream_cut": (502, SERVER_ERROR, "upstream_stream_cut", "The upstream broke off its answer"),
 }
 """Status, type, code and sentence of a call that no upstream answered; others are `upstream_error`."""
+
+TOLD_LENGTH_MAX = 2000
+CODE_PATTERN = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}\Z")
+PARAM_LENGTH_MAX = 256
 
 _encode = msgspec.json.Encoder().encode
 
@@ -215,6 +221,30 @@ def upstream_failed(failure: UpstreamFailure, attempts: int) -> ErrorAnswer:
     )
 
 
+def told_error(
+    interface: Interface, failure: UpstreamFailure, status: int, body: bytes, secrets: Collection[str] = ()
+) -> ErrorAnswer:
+    """Return a caller's fault as the upstream tells it in an answer: its sentence, member and code.
+
+    The given secrets and all that looks like a key, an account or a host are taken out. A failure that is not the
+    caller's is told without the upstream's words.
+    """
+    plain = upstream_failed(msgspec.structs.replace(failure, message=""), 1)
+    if not failure.is_callers:
+        return plain
+    error = error_in(body)
+    fields = error if isinstance(error, dict) else {}
+    code, param = (without_secrets(_text(fields.get(name)), secrets) for name in ("code", "param"))
+    return msgspec.structs.replace(
+        plain,
+        status=status if status in CALLERS_STATUSES | {403} else plain.status,
+        code=code if CODE_PATTERN.match(code) else plain.code,
+        message=without_secrets(message_of(error), secrets)[:TOLD_LENGTH_MAX].strip() or plain.message,
+        # Anthropic's errors name no member.
+        param=None if interface == "messages" else param[:PARAM_LENGTH_MAX] or None,
+    )
+
+
 def deadline_exceeded() -> ErrorAnswer:
     """Return the answer when the time for all attempts together is over."""
     return ErrorAnswer(504, SERVER_ERROR, "deadline_exceeded", "The call was not answered before its deadline.")
@@ -231,6 +261,10 @@ def anthropic_type(error: ErrorAnswer) -> str:
         return "billing_error"
     fallback = "api_error" if error.status >= 500 else INVALID_REQUEST
     return ANTHROPIC_TYPES.get(error.status, fallback)
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _openai(error: ErrorAnswer) -> dict[str, object]:

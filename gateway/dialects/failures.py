@@ -130,6 +130,7 @@ def read_failure(
 
 def failure_of(error: object) -> UpstreamFailure:
     """Return what an error inside a stream or an answer means: there is no status but its own."""
+    error = {"message": error} if isinstance(error, str) else error
     status = _status_of(error)
     words, message = _words(error), message_of(error)
     if status is None and EMPTY_ACCOUNT.match(message):

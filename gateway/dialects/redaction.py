@@ -13,7 +13,7 @@ HOST = re.compile(
 """A URL: its path may tell a caller which of his pictures is meant, its host and query tell others who serves us."""
 
 OURS = re.compile(
-    r"\b(?i:bearer)\s+\S+"
+    r"\b(?i:bearer)\s+[\w~+/=*.-]*[\w=/*]"
     r"|\b(?:sk|pk|rk|ak|org|acct)-[\w*.-]*[\w*]|\b(?:proj|gsk|hf|acct|rl_live|rl_test|rl_admin)_\w+"
     r"|\b(?:xai|user|proj|team)-(?=[\w-]*\d)[\w-]{6,}"
     r"|\bAIza[\w*-]{4,}|\bya29\.[\w.-]+|\bA[KS]IA[A-Z0-9]{8,}|\beyJ[\w-]{8,}[\w.-]*"

@@ -6,6 +6,7 @@ import msgspec
 
 from gateway.dialects.calls import CallBody
 from gateway.dialects.chat_events import DONE, ChatWatcher
+from gateway.dialects.decoding import decoded
 from gateway.dialects.errors import error_event, upstream_failed
 from gateway.dialects.failures import UpstreamFailure
 from gateway.dialects.members import MemberTwice, beside, read_members, replaced, without

@@ -13,7 +13,7 @@ import msgspec
 
 from gateway.dialects.answers import AnswerUnreadable, read_answer
 from gateway.dialects.calls import CallRefused, write_call
-from gateway.dialects.errors import deadline_exceeded, of_refusal, upstream_failed
+from gateway.dialects.errors import deadline_exceeded, of_refusal, told_error, upstream_failed
 from gateway.dialects.failures import UpstreamFailure, read_failure
 from gateway.dialects.sse import StreamUnreadable
 from gateway.dialects.streams import Piece, StreamReader
@@ -133,14 +133,15 @@ def failed_call(gateway: Gateway, journey: Journey, result: FailedAttempt) -> Ca
     failure = result.failure
     if journey.is_gone:
         return ClientGone(was_served=False)
-    error = upstream_failed(failure, journey.attempts)
-    is_callers = failure.is_callers or failure.failure == "context_window"
-    if is_callers and journey.target.interface == journey.ticket.call.interface:
-        status = failure.http_status if failure.http_status is not None and failure.http_status >= 400 else error.status
-        return CallFailed(msgspec.structs.replace(error, status=status), result.body or None)
+    if failure.is_callers:
+        interface, status = journey.ticket.call.interface, failure.http_status or 400
+        secrets = gateway.upstreams.secrets_of(journey.target.provider.provider)
+        # An error within a stream has no body of its own, only its words.
+        body = result.body or msgspec.json.encode({"error": {"message": failure.message}})
+        return CallFailed(told_error(interface, failure, status, body, secrets))
     if failure.failure == "timeout" and asyncio.get_running_loop().time() >= journey.deadline:
         return CallFailed(deadline_exceeded())
-    return CallFailed(error)
+    return CallFailed(upstream_failed(failure, journey.attempts))
 
 
 def record_attempt(gateway: Gateway, journey: Journey, result: FailedAttempt, *, retried: bool) -> None:
@@ -192,7 +193,12 @@ async def attempt(gateway: Gateway, journey: Journey) -> Result:
     finally:
         journey.waited_seconds += monotonic() - started
     if isinstance(result, FailedAttempt):
-        gateway.health.failed(target.route.route, target.provider.provider, result.failure.failure)
+        gateway.health.failed(
+            target.route.route,
+            target.provider.provider,
+            result.failure.failure,
+            marks_account=result.failure.marks_account,
+        )
     else:
         gateway.health.succeeded(target.route.route, target.provider.provider)
         gateway.metrics.attempts.labels(target.route.route, "served").inc()
@@ -231,7 +237,7 @@ async def exchange(gateway: Gateway, journey: Journey, body: bytes) -> Result:
     try:
         if reply.status not in OK:
             content = await read_up_to(reply, ERROR_BYTES_MAX)
-            return FailedAttempt(read_failure(reply.status, reply.headers, content), content)
+            return FailedAttempt(read_failure(reply.status, reply.headers, content, now=time()), content)
         usage = usage_dialect(target.interface, target.provider.dialect)
         if not call.is_stream:
             content = await read_up_to(reply, ANSWER_BYTES_MAX)

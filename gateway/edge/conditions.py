@@ -58,14 +58,18 @@ class HealthKeeper:
             now = microseconds()
             self._tell_route(RouteHealth(route, "closed", "a call was answered", now, now))
 
-    def failed(self, route: str, provider: str, failure: str) -> None:
-        """Note that a call failed, and why."""
+    def failed(self, route: str, provider: str, failure: str, *, marks_account: bool = True) -> None:
+        """Note that a call failed, and why. `marks_account` is false where only this one call was too dear."""
         now = microseconds()
+        if failure == "upstream_account_empty" and not marks_account:
+            return
         if failure == "upstream_account_empty":
             until = now + int(self._settings.account_empty_seconds * MICROSECONDS)
             self._empty_until[provider] = until
             self._tell_provider(ProviderHealth(provider, until, now))
             log.error("our account at provider %s is empty: its routes are left alone", provider)
+        elif failure == "authentication":
+            log.error("provider %s does not take our key", provider)
         elif self.breaker.failed(route, failure, now):
             until = self.breaker.circuits[route].open_until
             self._tell_route(RouteHealth(route, "open", failure, until, now))

@@ -16,12 +16,11 @@ from projections.receipt.customer import shown_failure
 
 
 class CallFailed(Exception):
-    """A call that gets no answer: what the client is told. `body` is the upstream's own words where they are for it."""
+    """A call that gets no answer: what the client is told."""
 
-    def __init__(self, error: ErrorAnswer, body: bytes | None = None) -> None:
+    def __init__(self, error: ErrorAnswer) -> None:
         super().__init__(error.message)
         self.error = error
-        self.body = body
 
 
 class FailedAttempt(msgspec.Struct, frozen=True):

@@ -44,6 +44,7 @@ class EdgeMetrics:
         self.settlements = counter("settlements", "Settled requests by the source of their usage.", "source", "policy")
         self.unpriced = counter("unpriced", "Tokens that no rate priced.", "route", "part")
         self.mismatches = counter("model_mismatches", "Answers of a model that its card does not list.", "route")
+        self.terms = counter("unnamed_terms", "Answers billed under terms that no card names.", "route", "term")
         self.refused = counter("refused_calls", "Calls refused before any upstream was called.", "reason")
         self.added = Labelled(
             Histogram(

@@ -92,7 +92,7 @@ class Serving:
         except CallRefused as refused:
             await self.tell(refused.error)
         except CallFailed as failed:
-            await self.tell(failed.error, failed.body)
+            await self.tell(failed.error)
         except Refused as refused:
             error = of_refusal(refused, strict=self.gateway.settings.edge.strict_openai_errors)
             if error.status in COUNTED:
@@ -292,12 +292,12 @@ class Serving:
         seconds = monotonic() - self.started - journey.waited_seconds
         self.gateway.metrics.added.labels(self.interface).observe(max(0.0, seconds))
 
-    async def tell(self, error: ErrorAnswer, body: bytes | None = None) -> None:
+    async def tell(self, error: ErrorAnswer) -> None:
         """Send an error in the dialect's own shape."""
         self.outcome("refused" if error.status < 500 else "failed")
         if self._has_started:
             return
-        content = error_body(self.interface, error, self.request_id) if body is None else body
+        content = error_body(self.interface, error, self.request_id)
         way = [] if self.journey is None else journey_headers(self.journey)
         headers = [JSON, *error_headers(error), *way, (b"content-length", b"%d" % len(content))]
         await self.send_start(error.status, headers)

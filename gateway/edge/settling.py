@@ -23,6 +23,12 @@ from ledger.pricing.usage import ModelUsage
 from ledger.request.commands import ReleaseCause, ReleaseRequest, SettlementPolicy, SettleRequest, UsageSource
 from ledger.request.events import TokensSettled
 
+PLAIN_TERMS = frozenset({"auto", "default", "global", "not_available", "on_demand", "standard"})
+"""Words of upstreams that say that nothing special was billed."""
+
+OUTPUT_BELIEVED = 2
+"""An output so many times as long as the limit that was sent can't be right; some count thoughts beside the limit."""
+
 UNNAMED_MODEL = "unnamed"
 """A model beside the serving one that the upstream does not name: nobody's price but a card's that takes any model."""
 
@@ -74,6 +80,8 @@ def settle(
 ) -> tuple[asyncio.Future[Settled], UsageSource]:
     """Begin to settle what an attempt served; the task goes on whatever happens to the call."""
     source, policy = policy_of(report, ending)
+    if source == "reported" and is_doubtful(journey, report):
+        policy = "report_doubted"
     if is_released(gateway, policy):
         return give_back(gateway, journey, "failed"), source
     per_token = gateway.settings.settlement.bytes_per_token
@@ -81,10 +89,12 @@ def settle(
         report, input_estimate=estimated_input(gateway, journey), output_estimate=-(-delivered_bytes // per_token)
     )
     target = journey.target
-    served_model = report.upstream_model or target.route.upstream_model
+    served_model = report.upstream_model or unnamed(journey, report)
+    terms = terms_of(report)
     others = tuple(ModelUsage(each.model or UNNAMED_MODEL, each.usage) for each in report.others)
     entries = [ReportedModelUsage(each.model, each.usage) for each in (ModelUsage(served_model, usage), *others)]
-    limit = None if source == "reported" else state_amount(journey.hold_minor, journey.unit)
+    is_capped = source != "reported" or policy == "report_doubted"
+    limit = state_amount(journey.hold_minor, journey.unit) if is_capped else None
     command = SettleRequest(
         workspace_id=journey.ticket.caller.workspace_id,
         request_id=journey.ticket.request_id,
@@ -96,15 +106,41 @@ def settle(
         usage_source=source,
         latency_ms=milliseconds_since(journey.attempt_started),
         first_token_ms=first_token_ms,
-        provider_cost=provider_cost(entries, target.card, target.provider, report.cost),
+        # Under terms that the card does not name only the provider itself knows its price.
+        provider_cost=None
+        if terms and report.cost is None
+        else provider_cost(entries, target.card, target.provider, report.cost),
         charge_limit=limit,
         policy=policy,
         others=others,
+        terms=terms,
     )
     gateway.metrics.settlements.labels(source, policy).inc()
     settling = gateway.settler.settle([command])
     settling.add_done_callback(partial(count, gateway, journey.unit))
     return settling, source
+
+
+def is_doubtful(journey: Journey, report: ReportedUsage) -> bool:
+    """Return whether a report can't be right: more input than the route takes, far more output than was allowed."""
+    context_tokens = journey.target.route.context_tokens
+    if context_tokens is not None and report.input is not None and report.input.tokens > context_tokens:
+        return True
+    limit = journey.output_limit or journey.call.output_limit
+    if limit is None or report.output is None:
+        return False
+    return report.output.tokens > OUTPUT_BELIEVED * limit * journey.call.choices
+
+
+def unnamed(journey: Journey, report: ReportedUsage) -> str:
+    """Return which model served where the report names none: the one that was called, unless its name was no name."""
+    return UNNAMED_MODEL if "bad:model" in report.problems else journey.target.route.upstream_model
+
+
+def terms_of(report: ReportedUsage) -> tuple[str, ...]:
+    """Return the words under which an upstream has billed and that mean another price than the card's."""
+    words = {"service_tier": report.service_tier or "", **report.modifiers}
+    return tuple(f"{name}={word}"[:64] for name, word in words.items() if word and word.lower() not in PLAIN_TERMS)
 
 
 def milliseconds_since(started: float) -> int:
@@ -171,3 +207,5 @@ def count(gateway: Gateway, unit: Unit, settling: asyncio.Future[Settled]) -> No
         metrics.unpriced.labels(event.route, line.part).inc(line.tokens)
     if event.model_mismatch:
         metrics.mismatches.labels(event.route).inc()
+    for term in event.terms:
+        metrics.terms.labels(event.route, term).inc()

@@ -55,10 +55,12 @@ def apply_text(ledger: Ledger, text: str) -> Applied:
         raise with_problems("the configuration", invalid.problems) from None
 
 
-def with_problems(name: str, problems: tuple[Problem, ...]) -> ToolFailed:
+def with_problems(
+    name: str, problems: tuple[Problem, ...], said: str = "was not applied, nothing was changed"
+) -> ToolFailed:
     """Return the failure that lists every problem of a file."""
     lines = "\n".join(f"  {problem}" for problem in problems)
-    return ToolFailed(f"{name} was not applied, nothing was changed:\n{lines}")
+    return ToolFailed(f"{name} {said}:\n{lines}")
 
 
 def show_changes(applied: Applied, verb: str) -> None:

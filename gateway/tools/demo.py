@@ -35,7 +35,7 @@ def serve_demo(data: Path, host: str, port: int) -> int:
             apply_text(service.ledger, configuration)
             data.mkdir(parents=True, exist_ok=True)
             keys = set_scene(service.ledger, data, address)
-            app = create_service_app(service, edge_of(configuration, data / "spool"), [upstream])
+            app = create_service_app(service, edge_of(configuration, data / "spool"), [upstream], metrics_open=True)
             occasions = Occasions(lambda: greet(address, keys), do_nothing, service.context.drain)
             run_server(app, host, port, occasions)
         finally:

@@ -23,7 +23,8 @@ def read_edge(file: Path | None, spool: Path) -> Edge:
     try:
         return edge_of("" if file is None else read_text(file), spool)
     except ConfigurationInvalid as invalid:
-        raise with_problems("the configuration" if file is None else file.name, invalid.problems) from None
+        name = "the configuration" if file is None else file.name
+        raise with_problems(name, invalid.problems, "can't be used") from None
 
 
 def edge_of(text: str, spool: Path) -> Edge:

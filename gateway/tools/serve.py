@@ -20,7 +20,9 @@ log = logging.getLogger(__name__)
 ADMIN_KEY = "admin"
 
 
-def serve_production(data: Path, host: str, port: int, config: Path | None, verify_minutes: int) -> int:
+def serve_production(
+    data: Path, host: str, port: int, config: Path | None, verify_minutes: int, *, metrics_open: bool
+) -> int:
     """Serve until told to stop. Refuses demo data."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     require_free_port(host, port)
@@ -36,7 +38,7 @@ def serve_production(data: Path, host: str, port: int, config: Path | None, veri
                 reload=lambda: reload_config(service, config),
                 stopping=service.context.drain,
             )
-            run_server(create_service_app(service, edge), host, port, occasions)
+            run_server(create_service_app(service, edge, metrics_open=metrics_open), host, port, occasions)
         finally:
             close_service(service)
     return 0

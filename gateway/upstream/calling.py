@@ -41,6 +41,11 @@ class Upstreams:
             read_bufsize=2**18,
         )
 
+    def secrets_of(self, provider: str) -> tuple[str, ...]:
+        """Return what must not be told of a provider: our key there."""
+        key = self._keys.get(provider, "")
+        return (key,) if key else ()
+
     async def close(self) -> None:
         """Close all connections."""
         await self._session.close()

@@ -54,7 +54,7 @@ def create_app(
     parts: Sequence[Part] = (),
     descriptions: Sequence[PartDescription] = (),
     lifespan: Sequence[Callable[[Litestar], AbstractAsyncContextManager[None]]] = (),
-    metrics_open: bool = True,
+    metrics_open: bool = False,
 ) -> Litestar:
     """Return the application: the ledger's own parts and those that the composition root adds.
 

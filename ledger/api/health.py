@@ -5,7 +5,7 @@ from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import HTTPScope, Receive
 
-from ledger.api.access import PUBLIC, requires
+from ledger.api.access import PUBLIC, not_allowed, requires
 from ledger.api.context import ApiContext
 from ledger.api.metrics import CONTENT_TYPE
 from ledger.api.problems import HttpRefused
@@ -14,10 +14,15 @@ from ledger.api.responses import ReadyResponse, get_handler, serve
 
 METHODS = [HttpMethod.GET, HttpMethod.HEAD]
 OK = b'{"status":"ok"}'
+SEEING = frozenset({"read", "audit"})
+"""With one of these a key of the platform sees closed metrics."""
 
 
 def create_health_handlers(context: ApiContext, *, metrics_open: bool) -> list[HTTPRouteHandler]:
-    """Return the handlers for whatever watches the server. Closed metrics need a key with scope `audit`."""
+    """Return the handlers for whatever watches the server.
+
+    Closed metrics need a platform's key: they tell of all workspaces, and of what no balance paid.
+    """
 
     async def livez(scope: HTTPScope, receive: Receive) -> ReadyResponse:
         return ReadyResponse(200, OK)
@@ -29,10 +34,12 @@ def create_health_handlers(context: ApiContext, *, metrics_open: bool) -> list[H
         return ReadyResponse(200, OK)
 
     async def metrics(scope: HTTPScope, receive: Receive) -> ReadyResponse:
+        if not metrics_open and not scope["user"].is_platform:
+            raise not_allowed(SEEING)
         return ReadyResponse(200, context.metrics.render(), (), CONTENT_TYPE)
 
     return [
         route("/livez", http_method=METHODS, name="livez", opt=PUBLIC, sync_to_thread=False)(serve(livez)),
         route("/readyz", http_method=METHODS, name="readyz", opt=PUBLIC, sync_to_thread=False)(serve(readyz)),
-        get_handler("/metrics", metrics, PUBLIC if metrics_open else requires("audit"), include_in_schema=False),
+        get_handler("/metrics", metrics, PUBLIC if metrics_open else requires(*SEEING), include_in_schema=False),
     ]

@@ -18,7 +18,7 @@ from tests.integration.api_scene import ALL_SCOPES, Api, open_api, open_scene, r
 from tests.integration.scenes import ACME
 
 OPEN_PATHS = frozenset(
-    "/livez /readyz /metrics /problems /problems/{problem:str} /ledger/v1/openapi.json /ledger/v1/docs"
+    "/livez /readyz /problems /problems/{problem:str} /ledger/v1/openapi.json /ledger/v1/docs"
     " /ledger/v1/docs/assets/{asset:str} /ledger/v1/description/openapi.json /ledger/v1/description"
     " /ledger/v1/description/{path:str}".split()
 )
@@ -88,14 +88,21 @@ def test_a_route_that_declares_nothing_answers_nobody(ledger: Ledger) -> None:
         assert refusal(api.client.get("/forgotten", headers=headers)) == (403, "not_allowed", None)
 
 
-def test_metrics_may_be_closed(ledger: Ledger) -> None:
-    """Behind the setting, figures need a key with scope audit."""
-    with open_api(ledger, metrics_open=False) as api:
-        audit = {"Authorization": f"Bearer {api.key('auditor', ('audit',))}"}
-        assert (api.client.get("/metrics").status_code, api.client.get("/metrics", headers=audit).status_code) == (
-            401,
-            200,
-        )
+def test_metrics_are_the_platforms(api: Api) -> None:
+    """Figures over all workspaces need a platform's key with scope read or audit."""
+    keys = {
+        None: 401, api.key("auditor", ("audit",)): 200, api.key("reader", ("read",)): 200,
+        api.key("gateway", ("post",)): 403, api.key("own", ("call", "read", "audit"), ACME): 403,
+    }  # fmt: skip
+    for token, status in keys.items():
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        assert api.client.get("/metrics", headers=headers).status_code == status
+
+
+def test_metrics_may_be_opened(ledger: Ledger) -> None:
+    """Behind the setting, nobody needs a key for the figures."""
+    with open_api(ledger, metrics_open=True) as opened:
+        assert opened.client.get("/metrics").status_code == 200
 
 
 def test_a_key_of_a_workspace_sees_that_workspace_alone(api: Api) -> None:

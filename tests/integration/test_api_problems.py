@@ -197,7 +197,7 @@ def test_metrics_count_commands_and_refusals(api: Api) -> None:
     api.command(hold("r1"))
     api.command(hold("r2", "5000"))
     api.client.get("/nothing")
-    text = api.client.get("/metrics").text
+    text = api.client.get("/metrics", headers={"Authorization": f"Bearer {api.root}"}).text
     for outcome in ("recorded", "repeated", "refused"):
         assert f'route_ledger_commands_total{{kind="route_request",outcome="{outcome}"}} 1.0' in text
     assert 'route_ledger_refusals_total{code="insufficient_available"} 1.0' in text

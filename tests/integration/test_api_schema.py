@@ -90,6 +90,8 @@ def test_bodies_are_described_as_strictly_as_they_are_read(api: Api) -> None:
     assert schemas["RouteRequest"]["required"][:2] == ["project_id", "api_key_id"]
     assert {"workspace_id", "request_id"} <= set(schemas["RouteRequest"]["required"])
     assert "reason" in schemas["PostAdjustment"]["required"]
+    terms = schemas["SettleRequest"]["properties"]["terms"]
+    assert (terms["maxItems"], terms["items"]["maxLength"]) == (8, 64)
     assert {"kind", "grant_id", "bucket", "workspace_id"} <= set(schemas["GrantFundsInBatch"]["required"])
 
 

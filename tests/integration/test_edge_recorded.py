@@ -105,7 +105,7 @@ def ask(
     path = path or ("/messages" if dialect == "anthropic" else "/chat/completions")
     body: dict[str, Any] = {"model": dialect}
     body |= {"input": "Hello"} if path in {"/responses", "/embeddings"} else {"messages": HI}
-    body |= {"max_tokens": 50} if path == "/messages" else {}
+    body |= {"max_tokens": 10_000} if path == "/messages" else {}
     return edge.post(path, body | more, x_demo=name)
 
 

@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.dialects.answers import AnswerUnreadable, read_answer
+from gateway.dialects.seeing import size_within
+from gateway.dialects.translation.answers import translate_answer
 from gateway.usage.states import UsageDialect
 
 CHAT = {"prompt_tokens": 10, "completion_tokens": 20, "total_tokens": 30}
@@ -51,13 +53,69 @@ def test_an_answer_reports_its_usage() -> None:
         (b"{}", "bad_response"),
         (b'{"choices":null}', "bad_response"),
         (b'{"error":{"code":429,"message":"busy"}}', "rate_limited"),
+        (b'{"choices":[],"error":{"code":402,"message":"no credits"}}', "upstream_account_empty"),
+        (b'{"choices":[{"error":{"code":502,"message":"x"},"message":{"content":""},"finish_reason":"error"}]}',
+         "server_error"),
+        (b'{"choices":[{"error":{"code":429,"message":"x"},"message":null}]}', "rate_limited"),
+        (b'{"choices":[{"error":"boom"}]}', "server_error"),
+        (b'{"type":"error","message":"Your credit balance is too low"}', "upstream_account_empty"),
+        (b'{"object":"error","code":400,"message":"bad"}', "invalid_request"),
     ],
-)
+)  # fmt: skip
 def test_what_is_no_answer_is_a_failure(body: bytes, failure: str) -> None:
     """An answer without content is none; an error that came as 200 is the failure that it names."""
     with pytest.raises(AnswerUnreadable) as raised:
         read_answer("openai_chat", body)
     assert raised.value.failure.failure == failure
+
+
+@pytest.mark.parametrize(
+    ("usage", "answer", "failure"),
+    [
+        ("openai_responses", {"status": "failed", "output": [], "error": {"code": "rate_limit_exceeded", "message": ""}},
+         "rate_limited"),
+        ("openai_responses", {"status": "failed", "output": [{"type": "reasoning", "summary": []}], "error": None},
+         "server_error"),
+        ("anthropic", {"type": "error", "content": [], "error": {"type": "overloaded_error"}}, "overloaded"),
+    ],
+)  # fmt: skip
+def test_an_error_is_none_in_any_dialect(usage: UsageDialect, answer: dict[str, Any], failure: str) -> None:
+    """A response that failed and a message of an error generated nothing, and are no answers; what they burned is kept."""
+    burned = {"usage": {"input_tokens": 9, "output_tokens": 1}}
+    with pytest.raises(AnswerUnreadable) as raised:
+        read_answer(usage, json.dumps(answer | burned).encode())
+    report = raised.value.report
+    assert (raised.value.failure.failure, report and report.input and report.input.tokens) == (failure, 9)
+
+
+@pytest.mark.parametrize(
+    ("usage", "answer"),
+    [
+        ("openai_chat", {"choices": [{"error": {"code": 502}, "message": {"content": "half a sen"}}]}),
+        ("openai_chat", {"choices": [{"message": {"content": ""}}, {"message": {"content": "a"}}], "error": {"code": 1}}),
+        ("openai_chat", {"choices": [{"message": {"content": ""}}], "error": None}),
+        ("openai_chat", {"choices": [{"message": {"content": ""}, "error": {}}], "error": ""}),
+        ("openai_responses", {"status": "failed", "output": [TEXT], "error": {"code": "server_error"}}),
+        ("openai_responses", {"status": "incomplete", "output": []}),
+        ("openai_responses", {"status": "completed", "output": [{"type": "mcp_list_tools", "error": {"code": 1}}]}),
+        ("embeddings", {"data": [{"embedding": [0.5]}], "error": {"code": 1}}),
+    ],
+)
+def test_what_was_generated_before_an_error_is_an_answer(usage: UsageDialect, answer: dict[str, Any]) -> None:
+    """Words that came are delivered and charged, an error beside them or not; an empty error is none."""
+    _, _, generated = read_answer(usage, json.dumps(answer).encode())
+    assert generated == size_within([answer.get("choices"), answer.get("output")])
+
+
+def test_half_a_character_spoils_no_answer() -> None:
+    """Half of a pair of surrogates counts as the character for none; whole pairs and escaped backslashes stay."""
+    content = rb"a\ud800b\\ud800c\ud83d\ude00\udc00\n"
+    body = b'{"id":"a","choices":[{"message":{"content":"%b"}}],"usage":%b}' % (content, json.dumps(CHAT).encode())
+    report, answer_id, generated = read_answer("openai_chat", body)
+    text = "a\ufffdb\\ud800c😀\ufffd\n"
+    assert (report.status, answer_id, generated) == ("complete", "a", len(text.encode()))
+    message = json.loads(translate_answer(body, "messages"))
+    assert message["content"] == [{"type": "text", "text": text}]
 
 
 junk = st.recursive(

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from gateway.usage.cost import decimal_of, plain
-from gateway.usage.filling import fill_in
+from gateway.usage.filling import doubted, fill_in
 from gateway.usage.merging import overlay
 from gateway.usage.parts import InputCounts, place_reasoning, split_input
 from gateway.usage.reading import COUNT_MAX, Reader, whole_number
@@ -158,6 +158,27 @@ def test_filling_in_leaves_what_is_known() -> None:
     assert fill_in(CUT, input_estimate=99, output_estimate=8) == CUT.usage
     nothing = ReportedUsage(status="missing")
     assert fill_in(nothing, input_estimate=4, output_estimate=6) == Usage(4, 6, {"uncached_input": 4, "text_output": 6})
+
+
+@pytest.mark.parametrize(
+    ("report", "delivered_bytes", "expected"),
+    [
+        ({"prompt_tokens": 9, "completion_tokens": 0}, 1, ("partial", 9, None, True)),
+        ({"prompt_tokens": 9, "completion_tokens": 0}, 0, ("complete", 9, 0, False)),
+        ({"prompt_tokens": 9, "completion_tokens": 1}, 999, ("complete", 9, 1, False)),
+        ({"completion_tokens": 0}, 1, ("missing", None, None, False)),
+        ({"prompt_tokens": -1, "completion_tokens": 3}, 1, ("partial", None, 3, False)),
+    ],
+)
+def test_nothing_is_not_believed_where_something_was_delivered(
+    report: dict[str, int], delivered_bytes: int, expected: tuple[str, int | None, int | None, bool]
+) -> None:
+    """An output of zero beside delivered text is unknown, and estimated like one that nobody reported."""
+    found = doubted(read_body("openai_chat", {"usage": report}), delivered_bytes)
+    sides = (found.input and found.input.tokens, found.output and found.output.tokens)
+    assert (found.status, *sides, "zero:output" in found.problems) == expected
+    if found.status == "partial" and found.output is None:
+        assert fill_in(found, input_estimate=4, output_estimate=6).output_tokens == 6
 
 
 def test_usage_is_unknown_while_a_side_is() -> None:

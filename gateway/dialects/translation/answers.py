@@ -3,6 +3,7 @@
 import msgspec
 
 from gateway.dialects.answers import AnswerUnreadable
+from gateway.dialects.decoding import decoded
 from gateway.dialects.surface import Interface
 from gateway.dialects.translation.decoded import NOT_JSON, Object, is_blank, object_in, objects_in, text_in
 from gateway.dialects.translation.generated import arguments_of, call_id, input_of
@@ -21,7 +22,7 @@ def translate_answer(
     message's doesn't: the caller's clock fills that in.
     """
     try:
-        answer = msgspec.json.decode(body)
+        answer = decoded(body)
         if not isinstance(answer, dict):
             raise AnswerUnreadable("The answer is no JSON object.")
         if to == "chat":
