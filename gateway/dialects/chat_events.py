@@ -9,6 +9,7 @@ from gateway.dialects.decoding import decoded, mended
 from gateway.dialects.seeing import NOTHING, UNREADABLE, Seen, broken, size, size_within
 
 DONE = b"[DONE]"
+USAGE = ("alone", "beside")
 
 
 class _Function(msgspec.Struct):
@@ -58,13 +59,19 @@ class ChatWatcher:
         self._open: set[int] = set()
         self._model: str | None = None
         self._service_tier: str | None = None
+        self._has_usage = False
 
     def see(self, data: bytes) -> Seen:
         """Return what a chunk is."""
         try:
             chunk = _decode(data)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return _see_odd(data)
+            fixed = mended(data)
+            if fixed != data:
+                return self.see(fixed)
+            seen = _see_odd(data)
+            self._has_usage = self._has_usage or seen.usage in USAGE
+            return seen
         if chunk.error is not None or chunk.object == "error":
             return broken(chunk.error if chunk.error is not None else decoded(data))
         seen = Seen("other")
@@ -77,14 +84,17 @@ class ChatWatcher:
             if bytes(chunk.usage) == b"null":
                 seen.usage = "null"
             else:
-                seen.usage, seen.is_news = "beside" if chunk.choices else "alone", True
-        if chunk.x_groq is not None:
-            seen.is_news = True
+                seen.usage = "beside" if chunk.choices else "alone"
+        self._has_usage = self._has_usage or seen.usage in USAGE or chunk.x_groq is not None
+        seen.is_news = seen.is_news or seen.usage in USAGE or chunk.x_groq is not None
+        # What comes after a usage is not in it.
+        seen.is_news = seen.is_news or (self._has_usage and seen.kind == "content")
         return seen
 
     def _add_choice(self, seen: Seen, choice: _Choice) -> None:
         if choice.finish_reason or choice.usage is not None or choice.index not in self._open:
             self._open.add(choice.index)
+            self._has_usage = self._has_usage or choice.usage is not None
             seen.is_news = True
         delta = choice.delta
         if delta is None:

@@ -5,8 +5,9 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
+from gateway.dialects.decoding import decoded, mended
 from gateway.dialects.seeing import NOTHING, OTHER, UNREADABLE, Seen, broken, size, size_within
-from gateway.usage.messages import RESPONSE_ENDS
+from gateway.usage.messages import BLOCKS, RESPONSE_ENDS
 
 SOUND = "response.audio.delta"
 """Its delta is base64 and no text."""
@@ -51,7 +52,6 @@ _decode_response_event = msgspec.json.Decoder(_ResponseEvent).decode
 _decode_response = msgspec.json.Decoder(_Response).decode
 _decode_item = msgspec.json.Decoder(_Item).decode
 _decode_message_event = msgspec.json.Decoder(_MessageEvent).decode
-_decode = msgspec.json.Decoder().decode
 _Unreadable = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
@@ -67,10 +67,13 @@ class ResponsesWatcher:
             if event.response is not NOTHING:
                 return _see_response(event)
             if event.type == "error" or event.error is not None:
-                return broken(event.error if event.error is not None else _decode(data))
+                return broken(event.error if event.error is not None else decoded(data))
             if event.type == "response.output_item.added" and event.item is not NOTHING:
                 return _see_item(_decode_item(event.item))
         except _Unreadable:
+            fixed = mended(data)
+            if fixed != data:
+                return self.see(fixed)
             # `[DONE]`, with which some copies end a response too, is no end: that is an event of its own.
             return UNREADABLE if data.strip() != b"[DONE]" else OTHER
         return Seen("content") if event.type.endswith(".partial_image") else OTHER
@@ -79,19 +82,23 @@ class ResponsesWatcher:
 class MessagesWatcher:
     """Sees the events of one message."""
 
+    def __init__(self) -> None:
+        self._has_usage = False
+
     def see(self, data: bytes) -> Seen:
         """Return what an event is."""
         try:
             event = _decode_message_event(data)
         except _Unreadable:
-            return UNREADABLE
+            fixed = mended(data)
+            return UNREADABLE if fixed == data else self.see(fixed)
         delta = event.delta
-        if event.type == "content_block_delta":
-            text_bytes = 0 if delta is None else size(delta.text) + size(delta.thinking) + size(delta.partial_json)
-            return Seen("content", text_bytes) if text_bytes else OTHER
-        if event.type == "content_block_start":
-            return _see_block(event.content_block)
+        if event.type in BLOCKS:
+            seen = _see_delta(delta) if delta is not None else _see_block(event.content_block)
+            # What comes after a usage is not in it.
+            return Seen(seen.kind, seen.text_bytes, is_news=True) if self._has_usage else seen
         if event.type == "message_delta":
+            self._has_usage = True
             return Seen("held" if delta is not None and delta.stop_reason else "other", is_news=True)
         if event.type == "message_stop":
             return Seen("end", is_news=True)
@@ -112,6 +119,11 @@ def _see_response(event: _ResponseEvent) -> Seen:
 
 def _see_item(item: _Item) -> Seen:
     return OTHER if item.type in PLAIN_ITEMS else Seen("content", size(item.name))
+
+
+def _see_delta(delta: _Delta) -> Seen:
+    text_bytes = size(delta.text) + size(delta.thinking) + size(delta.partial_json)
+    return Seen("content", text_bytes) if text_bytes else OTHER
 
 
 def _see_block(block: object) -> Seen:

@@ -11,6 +11,7 @@ from time import monotonic, time
 import aiohttp
 import msgspec
 
+from gateway.books.settler import Settled
 from gateway.dialects.answers import AnswerUnreadable, read_answer
 from gateway.dialects.calls import CallRefused, write_call
 from gateway.dialects.errors import deadline_exceeded, of_refusal, told_error, upstream_failed
@@ -33,7 +34,7 @@ from gateway.usage.states import UsageDialect
 from ledger.core.refusals import Refused
 from ledger.request.commands import Failure, RecordAttempt
 
-EVENT_STREAM = "text/event-stream"
+EVENT_STREAM_TYPE = "text/event-stream"
 OK = range(200, 300)
 STATUSES = range(100, 600)
 """What HTTP knows; an upstream may say anything."""
@@ -78,9 +79,7 @@ async def travel(gateway: Gateway, journey: Journey) -> Whole | Opened:
         failure = result.failure
         route = journey.target.route.route
         pause = next_pause(gateway, journey, failure, retries, loop.time())
-        record_attempt(gateway, journey, result, retried=pause is not None)
-        # Its posting begins now, so that the book has it before a fallback that follows from it.
-        await asyncio.sleep(0)
+        recording = record_attempt(gateway, journey, result, retried=pause is not None)
         if pause is not None:
             retries += 1
             journey.retries += 1
@@ -89,6 +88,8 @@ async def travel(gateway: Gateway, journey: Journey) -> Whole | Opened:
             await asyncio.sleep(pause)
             journey.waited_seconds += monotonic() - started
             continue
+        # The book says why a call moves before it says that it moves.
+        await asyncio.wait([recording], timeout=gateway.settings.settlement.charge_wait_seconds)
         if not await moved(gateway, journey, failure, loop.time()):
             await released(gateway, journey, "cancelled" if journey.is_gone else "failed")
             raise failed_call(gateway, journey, result)
@@ -144,8 +145,10 @@ def failed_call(gateway: Gateway, journey: Journey, result: FailedAttempt) -> Ca
     return CallFailed(upstream_failed(failure, journey.attempts))
 
 
-def record_attempt(gateway: Gateway, journey: Journey, result: FailedAttempt, *, retried: bool) -> None:
-    """Put a failed attempt on record, with what it cost us where the upstream said. Nobody waits for it."""
+def record_attempt(
+    gateway: Gateway, journey: Journey, result: FailedAttempt, *, retried: bool
+) -> asyncio.Future[Settled]:
+    """Begin to put a failed attempt on record, with what it cost us where the upstream said."""
     ticket, target, failure = journey.ticket, journey.target, result.failure
     route = target.route.route
     report = result.report
@@ -165,7 +168,7 @@ def record_attempt(gateway: Gateway, journey: Journey, result: FailedAttempt, *,
         if report is None
         else provider_cost(report.entries, target.card, target.provider, report.cost),
     )
-    _ = gateway.settler.settle([command])
+    return gateway.settler.settle([command])
 
 
 async def attempt(gateway: Gateway, journey: Journey) -> Result:
@@ -188,7 +191,7 @@ async def attempt(gateway: Gateway, journey: Journey) -> Result:
         result = failed(failure)
     except asyncio.CancelledError:
         # The server is going down. The upstream was called all the same, and every call is on record.
-        record_attempt(gateway, journey, failed("cancelled"), retried=False)
+        _ = record_attempt(gateway, journey, failed("cancelled"), retried=False)
         raise
     finally:
         journey.waited_seconds += monotonic() - started
@@ -242,7 +245,7 @@ async def exchange(gateway: Gateway, journey: Journey, body: bytes) -> Result:
         if not call.is_stream:
             content = await read_up_to(reply, ANSWER_BYTES_MAX)
             return read_whole(journey, usage, content)
-        if not reply.headers.get("content-type", "").startswith(EVENT_STREAM):
+        if not reply.headers.get("content-type", "").startswith(EVENT_STREAM_TYPE):
             return failed("bad_response", reply.status)
         reader = StreamReader(call, target.interface, usage, created_at_seconds=int(time()))
         result = await begin_stream(journey, reply, reader)

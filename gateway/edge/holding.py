@@ -112,7 +112,10 @@ def void_if_unknown(gateway: Gateway, ticket: Ticket, refused: Refused) -> None:
     """Make sure that a hold whose fate is not known is given back, or refused when it arrives."""
     if refused.code is Refusal.OUTCOME_UNKNOWN:
         release = ReleaseRequest(
-            workspace_id=ticket.caller.workspace_id, request_id=ticket.request_id, cause="cancelled"
+            workspace_id=ticket.caller.workspace_id,
+            request_id=ticket.request_id,
+            trace_id=ticket.trace_id,
+            cause="cancelled",
         )
         _ = gateway.settler.settle([release])
 

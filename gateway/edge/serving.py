@@ -58,7 +58,7 @@ SHUTTING_DOWN = ErrorAnswer(
 WATCH_AFTER_SECONDS = 0.1
 """A call that is answered sooner is not watched: who hangs up so soon gets its answer settled as delivered."""
 
-COUNTED = frozenset({402, 429})
+COUNTED_STATUSES = frozenset({402, 429})
 """Refused calls with these statuses are counted by reason."""
 
 
@@ -95,7 +95,7 @@ class Serving:
             await self.tell(failed.error)
         except Refused as refused:
             error = of_refusal(refused, strict=self.gateway.settings.edge.strict_openai_errors)
-            if error.status in COUNTED:
+            if error.status in COUNTED_STATUSES:
                 self.count_refused(refused.code.value)
             await self.tell(error)
         except ClientGone as gone:

@@ -4,7 +4,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from gateway.usage.states import UsageState, with_names, with_usage
+from gateway.usage.states import UsageState, with_more, with_names, with_usage
 
 Event = dict[str, Any]
 
@@ -12,10 +12,14 @@ DONE = "[DONE]"
 CHOICES_MAX = 128
 """As many alternatives as OpenAI gives."""
 
+SPOKEN = ("content", "refusal", "reasoning_content", "reasoning", "tool_calls", "function_call", "audio", "images")
+"""Members of a delta that hold what was generated."""
+
 
 def fold_done(state: UsageState) -> UsageState:
-    """Fold the mark after the last chunk: whatever usage came by then is all there is."""
-    return replace(state, ended=True, is_final=state.block is not None, open_choices=frozenset())
+    """Fold the mark after the last chunk: whatever usage came by then is all there is, be it too little."""
+    is_final = state.block is not None and not state.overtaken
+    return replace(state, ended=True, is_final=is_final, open_choices=frozenset())
 
 
 def fold_chat(state: UsageState, event: Event) -> UsageState:
@@ -27,6 +31,8 @@ def fold_chat(state: UsageState, event: Event) -> UsageState:
     choices = event.get("choices")
     state = with_names(state, event.get("model"), event.get("service_tier"))
     state = _with_choices(state, choices, "finish_reason")
+    if _says_more(choices):
+        state = with_more(state)
     block = chat_block(event)
     if block is not None and not choices:
         # A chunk made for the usage alone is the last; a running total is final only once all choices ended.
@@ -59,6 +65,11 @@ def chat_block(event: Event) -> object:
             if isinstance(choice, dict) and choice.get("usage") is not None:
                 return choice["usage"]
     return None
+
+
+def _says_more(choices: object) -> bool:
+    deltas = [choice.get("delta") for choice in choices if isinstance(choice, dict)] if isinstance(choices, list) else ()
+    return any(delta.get(name) for delta in deltas if isinstance(delta, dict) for name in SPOKEN)
 
 
 def _with_choices(state: UsageState, choices: object, reason: str) -> UsageState:

@@ -8,7 +8,12 @@ from ledger.pricing.usage import Usage
 
 def doubted(reported: ReportedUsage, delivered_bytes: int) -> ReportedUsage:
     """Return a report whose output is unknown where it says that there was none though text was delivered."""
-    return reported
+    if delivered_bytes <= 0 or reported.output is None or reported.output.tokens > 0:
+        return reported
+    # The report is then known by half, or by what other models burned.
+    is_known = reported.input is not None or reported.others
+    problems = (*reported.problems, "zero:output")
+    return replace(reported, status="partial" if is_known else "missing", output=None, problems=problems)
 
 
 def fill_in(reported: ReportedUsage, *, input_estimate: int, output_estimate: int) -> Usage:

@@ -4,12 +4,15 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from gateway.usage.states import UsageState, with_names, with_usage
+from gateway.usage.states import UsageState, with_more, with_names, with_usage
 
 Event = dict[str, Any]
 
 RESPONSE_ENDS = ("response.completed", "response.incomplete", "response.failed")
 """A response that failed was burned all the same, and says so."""
+
+BLOCKS = ("content_block_start", "content_block_delta")
+"""Events that carry what was generated."""
 
 
 def fold_anthropic(state: UsageState, event: Event) -> UsageState:
@@ -28,6 +31,8 @@ def fold_anthropic(state: UsageState, event: Event) -> UsageState:
         if isinstance(delta, dict) and delta.get("stop_reason"):
             state = replace(state, ended=True)
         return with_usage(state, event.get("usage"), is_final=True)
+    if kind in BLOCKS and state.is_final:
+        return with_more(state)
     return replace(state, ended=True) if kind == "message_stop" else state
 
 

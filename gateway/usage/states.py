@@ -24,7 +24,8 @@ class UsageState(msgspec.Struct, frozen=True):
     """A fold over the events of a stream. A whole answer is the state after its only event.
 
     `block` is the usage so far. Alternatives of one answer are open, then closed; `ended` says that the end of
-    the answer was seen, `is_final` that the usage in `block` was sent at the end or later.
+    the answer was seen, `is_final` that the usage in `block` was sent at the end or later, `overtaken` that more was
+    generated after it.
     """
 
     dialect: UsageDialect
@@ -35,6 +36,7 @@ class UsageState(msgspec.Struct, frozen=True):
     closed_choices: frozenset[int] = frozenset()
     ended: bool = False
     is_final: bool = False
+    overtaken: bool = False
     problems: tuple[str, ...] = ()
 
 
@@ -52,7 +54,14 @@ def with_usage(state: UsageState, block: object, *, is_final: bool) -> UsageStat
     if not isinstance(block, dict):
         # What came earlier is then the last that is known, and not the end's.
         return msgspec.structs.replace(with_problem(state, "bad:usage"), is_final=False)
-    return msgspec.structs.replace(state, block=overlay(state.block or {}, block), is_final=is_final)
+    return msgspec.structs.replace(state, block=overlay(state.block or {}, block), is_final=is_final, overtaken=False)
+
+
+def with_more(state: UsageState) -> UsageState:
+    """Return the state after something was generated: a usage that came before doesn't count it."""
+    if state.block is None or state.overtaken:
+        return state
+    return msgspec.structs.replace(state, is_final=False, overtaken=True)
 
 
 def with_names(state: UsageState, model: object, service_tier: object) -> UsageState:
