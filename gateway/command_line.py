@@ -34,7 +34,7 @@ Json = Annotated[bool, Parameter(name="--json", help="Print JSON for a program."
 OpenMetrics = Annotated[
     bool,
     Parameter(
-        help="Show /metrics to everybody who reaches the port; else it needs a platform's key with scope read or audit.",
+        help="Show /metrics to everybody who reaches the port; else a platform's key with scope read or audit.",
         negative="",
     ),
 ]

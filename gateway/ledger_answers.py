@@ -31,12 +31,12 @@ class Decoder:
 
 
 class CatalogAnswer(msgspec.Struct, frozen=True):
-    """The catalog as it is sent. A workspace's key sees no providers, and no sources of prices."""
+    """The catalog as it is sent. A workspace's key sees no providers, neither of routes, and no sources of prices."""
 
     position: int
     version: int
     buckets: dict[str, events.BucketDefined]
-    routes: dict[str, events.RoutePublished]
+    routes: dict[str, dict[str, Any]]
     models: dict[str, events.ModelPublished]
     rate_cards: dict[str, dict[str, Any]]
     suspended: frozenset[str]
@@ -73,13 +73,21 @@ def catalog_of(answer: CatalogAnswer) -> Catalog:
         buckets=answer.buckets,
         units=units,
         providers=answer.providers,
-        routes=answer.routes,
+        routes={name: route_of(route) for name, route in answer.routes.items()},
         models=answer.models,
         rate_cards=cards,
         cards_of_route=cards_of_route,
         suspended=answer.suspended,
         config_digest=answer.config_digest,
     )
+
+
+def route_of(members: dict[str, Any]) -> events.RoutePublished:
+    """Return a route; one whose provider is hidden has an empty one. Raises AnswerUnreadable."""
+    try:
+        return msgspec.convert({"provider": "", **members}, events.RoutePublished)
+    except msgspec.ValidationError as error:
+        raise AnswerUnreadable(f"a route can't be read: {error}") from None
 
 
 def card_of(members: dict[str, Any]) -> RateCard:

@@ -34,6 +34,7 @@ class Hold(msgspec.Struct, frozen=True):
 
     bytes_per_token: Annotated[int, Meta(ge=1, le=16)] = 2
     tokens_per_image: Count = 2000
+    tokens_per_reference: Count = 20_000
     default_output_limit: Count = 4096
     minimum_output_limit: Count = 64
     headroom: Annotated[int, Meta(ge=0, le=10**9)] = 32

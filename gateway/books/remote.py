@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from asyncio import Task
+from collections import OrderedDict
 from collections.abc import Awaitable, Sequence
 from hashlib import sha256
 from time import monotonic
@@ -30,6 +31,8 @@ UNKNOWN_SECONDS = 2.0
 """How long an unknown key is not asked for again: somebody may be about to use a new one."""
 
 CALLERS_MAX = 10_000
+"""Keys that are remembered, and as many tokens that are nobody's: the oldest are forgotten first."""
+
 CATALOG_SECONDS = 2.0
 
 # A caller waits: one more attempt where a connection was lost, none where the ledger has answered.
@@ -58,7 +61,8 @@ class RemoteBooks:
     def __init__(self, client: AsyncLedgerClient) -> None:
         self._client = client.with_retrying(RETRYING)
         self._gathering = Gathering(self._client)
-        self._callers: dict[bytes, Known] = {}
+        self._callers: OrderedDict[bytes, Known] = OrderedDict()
+        self._strangers: OrderedDict[bytes, Known] = OrderedDict()
         self._asking: dict[bytes, Task[Caller | None]] = {}
         self._catalog: Catalog | None = None
         self._first_catalog: Task[Catalog] | None = None
@@ -70,7 +74,7 @@ class RemoteBooks:
             return None
         # What stays in memory is no key.
         name = sha256(token.encode()).digest()
-        known = self._callers.get(name)
+        known = self._callers.get(name) or self._strangers.get(name)
         if known is not None and known.is_fresh:
             return known.caller
         asking = self._asking.get(name)
@@ -85,9 +89,13 @@ class RemoteBooks:
             caller = await answered(self._client.identify(token))
         finally:
             del self._asking[name]
-        if len(self._callers) >= CALLERS_MAX:
-            self._callers.clear()
-        self._callers[name] = Known(caller, asked_at)
+        self._callers.pop(name, None)
+        self._strangers.pop(name, None)
+        # Apart from each other, so that made-up tokens push no caller out.
+        kept = self._strangers if caller is None else self._callers
+        if len(kept) >= CALLERS_MAX:
+            kept.popitem(last=False)
+        kept[name] = Known(caller, asked_at)
         return caller
 
     async def catalog(self) -> Catalog:

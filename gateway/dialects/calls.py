@@ -8,7 +8,8 @@ from msgspec import Meta, Raw
 
 from gateway.dialects.errors import ErrorAnswer, invalid, unsupported
 from gateway.dialects.members import duplicate_member
-from gateway.dialects.prompts import Prompt, add_document, add_embedded, add_messages
+from gateway.dialects.prompts import Prompt, add_document, add_embedded, add_messages, add_tools, whole_length
+from gateway.dialects.references import AMPLIFYING, POINTING, pointing_members
 from gateway.dialects.surface import Interface
 
 Limit = Annotated[int, Meta(ge=1, le=2**31 - 1)]
@@ -23,6 +24,16 @@ LIMIT_MEMBERS: dict[Interface, tuple[str, ...]] = {
 }
 """Where a caller may limit the output."""
 
+PARAMETERS = frozenset(
+    "model stream stream_options temperature top_p top_k top_a min_p n stop stop_sequences max_tokens"
+    " max_completion_tokens max_output_tokens max_tool_calls presence_penalty frequency_penalty repetition_penalty"
+    " logit_bias logprobs top_logprobs seed user safety_identifier metadata service_tier store background include"
+    " truncation tool_choice parallel_tool_calls reasoning reasoning_effort verbosity thinking modalities audio"
+    " prompt_cache_key prompt_cache_retention previous_response_id conversation dimensions encoding_format speed"
+    " inference_geo betas provider models transforms usage".split()
+)
+"""Members that no model reads. What an interface's shape has beside them is counted by its kind, all else as text."""
+
 
 class CallRefused(Exception):
     """A call can't be read or can't be served; `error` is what the client is told."""
@@ -35,7 +46,10 @@ class CallRefused(Exception):
 class CallBody(msgspec.Struct, frozen=True, kw_only=True):
     """A call. `body` is what came, `members` its top level in the order in which it came, each as its bytes.
 
-    `text_bytes` counts the text that becomes prompt in UTF-8, without the base64 of images and sound.
+    `text_bytes` is how long the prompt can be at most: the whole body in UTF-8, without the base64 of images, sound
+    and film. `counted_bytes` is the text that is prompt for sure, for a fair estimate. `sound_bytes` is the base64 of
+    compressed sound and film, and a tenth of that of waves. `references` counts what brings input of a size that
+    nobody knows: files and answers that are elsewhere, tools that run at the upstream.
     """
 
     interface: Interface
@@ -47,8 +61,12 @@ class CallBody(msgspec.Struct, frozen=True, kw_only=True):
     output_limit: int | None = None
     choices: int = 1
     text_bytes: int = 0
+    counted_bytes: int = 0
     images: int = 0
     has_audio: bool = False
+    sound_bytes: int = 0
+    references: int = 0
+    thinking_budget: int | None = None
     end_user: str | None = None
     metadata: dict[str, str] = {}
     previous_response_id: str | None = None
@@ -101,6 +119,7 @@ class _Messages(_Call, kw_only=True):
     system: Any = None
     max_tokens: Limit | None = None
     output_config: Any = None
+    thinking: Any = None
     output_format: Any = None
 
 
@@ -118,18 +137,30 @@ _EMBEDDINGS = msgspec.json.Decoder(_Embeddings)
 _read_members = msgspec.json.Decoder(dict[str, Raw]).decode
 _read_options = msgspec.json.Decoder(dict[str, Raw] | None).decode
 _encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
+_decode_limit = msgspec.json.Decoder(int | None).decode
+_NULL = Raw(b"null")
+
+# The shape of an interface says how a member is counted; what it doesn't have and is no parameter counts as text.
+_READ = {
+    shape: PARAMETERS | frozenset(field.encode_name for field in msgspec.structs.fields(shape))
+    for shape in (_Chat, _Responses, _Messages, _Embeddings)
+}
 
 
 def read_call(interface: Interface, body: bytes) -> CallBody:
     """Read a call, or raise `CallRefused` with a sentence that names what is wrong."""
     members = _members(body)
-    if interface == "chat":
-        return _chat(body, members, _decoded(_CHAT, body))
-    if interface == "responses":
-        return _responses(body, members, _decoded(_RESPONSES, body))
-    if interface == "messages":
-        return _messages(body, members, _decoded(_MESSAGES, body))
-    return _embeddings(body, members, _decoded(_EMBEDDINGS, body))
+    try:
+        if interface == "chat":
+            return _chat(body, members, _decoded(_CHAT, body))
+        if interface == "responses":
+            return _responses(body, members, _decoded(_RESPONSES, body))
+        if interface == "messages":
+            return _messages(body, members, _decoded(_MESSAGES, body))
+        return _embeddings(body, members, _decoded(_EMBEDDINGS, body))
+    except RecursionError:
+        raise CallRefused(invalid("The body is nested too deeply.")) from None
 
 
 def write_call(call: CallBody, *, model: str, output_limit: int | None, dialect: str) -> bytes:
@@ -184,9 +215,10 @@ def _chat(body: bytes, members: dict[str, Raw], call: _Chat) -> CallBody:
     prompt = Prompt()
     add_messages(prompt, call.messages)
     add_messages(prompt, call.prediction)
-    for document in (call.tools, call.functions, call.response_format):
+    for document in (call.functions, call.response_format):
         if document is not None:
             add_document(prompt, document)
+    _add_rest(prompt, members, call)
     return CallBody(
         interface="chat",
         body=body,
@@ -197,8 +229,11 @@ def _chat(body: bytes, members: dict[str, Raw], call: _Chat) -> CallBody:
         # Upstreams differ on which of both they obey.
         output_limit=max(call.max_completion_tokens or 0, call.max_tokens or 0) or None,
         choices=call.n or 1,
-        text_bytes=prompt.text_bytes,
+        text_bytes=max(prompt.text_bytes, whole_length(body, prompt)),
+        counted_bytes=prompt.text_bytes,
         images=prompt.images,
+        sound_bytes=prompt.sound_bytes,
+        references=prompt.references,
         has_audio=prompt.has_audio or call.audio is not None,
         end_user=call.user or call.safety_identifier or None,
         metadata=_labels(call.metadata),
@@ -214,9 +249,11 @@ def _responses(body: bytes, members: dict[str, Raw], call: _Responses) -> CallBo
     prompt = Prompt()
     for value in (call.input, call.instructions, call.prompt):
         add_messages(prompt, value)
-    for document in (call.tools, call.text):
-        if document is not None:
-            add_document(prompt, document)
+    if call.text is not None:
+        add_document(prompt, call.text)
+    stored = call.prompt.get("id") if isinstance(call.prompt, dict) else None
+    prompt.references += bool(stored) + bool(call.previous_response_id)
+    _add_rest(prompt, members, call)
     return CallBody(
         interface="responses",
         body=body,
@@ -225,9 +262,12 @@ def _responses(body: bytes, members: dict[str, Raw], call: _Responses) -> CallBo
         is_stream=call.stream is True,
         asked_usage=True,
         output_limit=call.max_output_tokens,
-        text_bytes=prompt.text_bytes,
+        text_bytes=max(prompt.text_bytes, whole_length(body, prompt)),
+        counted_bytes=prompt.text_bytes,
         images=prompt.images,
         has_audio=prompt.has_audio,
+        sound_bytes=prompt.sound_bytes,
+        references=prompt.references,
         end_user=call.user or call.safety_identifier or None,
         metadata=_labels(call.metadata),
         previous_response_id=call.previous_response_id or None,
@@ -238,9 +278,10 @@ def _messages(body: bytes, members: dict[str, Raw], call: _Messages) -> CallBody
     prompt = Prompt()
     add_messages(prompt, call.system)
     add_messages(prompt, call.messages)
-    for document in (call.tools, call.output_config, call.output_format):
+    for document in (call.output_config, call.output_format):
         if document is not None:
             add_document(prompt, document)
+    _add_rest(prompt, members, call)
     user = (call.metadata or {}).get("user_id")
     return CallBody(
         interface="messages",
@@ -250,9 +291,13 @@ def _messages(body: bytes, members: dict[str, Raw], call: _Messages) -> CallBody
         is_stream=call.stream is True,
         asked_usage=True,
         output_limit=call.max_tokens,
-        text_bytes=prompt.text_bytes,
+        text_bytes=max(prompt.text_bytes, whole_length(body, prompt)),
+        counted_bytes=prompt.text_bytes,
         images=prompt.images,
         has_audio=prompt.has_audio,
+        sound_bytes=prompt.sound_bytes,
+        references=prompt.references,
+        thinking_budget=_thinking_budget(call.thinking),
         end_user=user if isinstance(user, str) and user else None,
         metadata=_labels(call.metadata),
     )
@@ -261,6 +306,7 @@ def _messages(body: bytes, members: dict[str, Raw], call: _Messages) -> CallBody
 def _embeddings(body: bytes, members: dict[str, Raw], call: _Embeddings) -> CallBody:
     prompt = Prompt()
     add_embedded(prompt, call.input)
+    _add_rest(prompt, members, call)
     if call.stream:
         raise CallRefused(unsupported("streams of embeddings", "stream"))
     return CallBody(
@@ -268,10 +314,32 @@ def _embeddings(body: bytes, members: dict[str, Raw], call: _Embeddings) -> Call
         body=body,
         members=members,
         model=call.model,
-        text_bytes=prompt.text_bytes,
+        text_bytes=max(prompt.text_bytes, whole_length(body, prompt)),
+        counted_bytes=prompt.text_bytes,
+        images=prompt.images,
+        has_audio=prompt.has_audio,
+        sound_bytes=prompt.sound_bytes,
+        references=prompt.references,
         end_user=call.user or None,
         metadata=_labels(call.metadata),
     )
+
+
+def _add_rest(prompt: Prompt, members: dict[str, Raw], call: _Call) -> None:
+    """Count tools, and the members that this gateway doesn't know: an upstream may read them."""
+    if call.tools is not None:
+        add_tools(prompt, call.tools)
+    unknown = members.keys() - _READ[type(call)]
+    if not unknown:
+        return
+    prompt.text_bytes += sum(len(bytes(members[name])) for name in unknown)
+    prompt.references += pointing_members({name: _decode(members[name]) for name in unknown.intersection(POINTING)})
+    prompt.references += len(unknown.intersection(AMPLIFYING))
+
+
+def _thinking_budget(thinking: object) -> int | None:
+    budget = thinking.get("budget_tokens") if isinstance(thinking, dict) and thinking.get("type") == "enabled" else None
+    return budget if isinstance(budget, int) and not isinstance(budget, bool) else None
 
 
 def _labels(metadata: dict[str, Any] | None) -> dict[str, str]:
@@ -285,9 +353,9 @@ def _with_usage(options: Raw | None) -> Raw:
 
 def _limits(call: CallBody, output_limit: int, dialect: str) -> dict[str, Raw]:
     names = LIMIT_MEMBERS[call.interface]
-    used = [name for name in names if name in call.members and bytes(call.members[name]) != b"null"]
-    if not used and names:
+    stated = {name: limit for name in names if (limit := _decode_limit(call.members.get(name, _NULL))) is not None}
+    if not stated and names:
         # Only OpenAI itself knows the newer of the two names for sure.
-        used = [names[0] if dialect == "openai" else names[-1]]
-    value = Raw(b"%d" % output_limit)
-    return {name: value for name in used if name not in call.members or bytes(call.members[name]) != bytes(value)}
+        return {names[0] if dialect == "openai" else names[-1]: Raw(b"%d" % output_limit)}
+    # None is raised, and one that is low enough stays byte for byte.
+    return {name: Raw(b"%d" % output_limit) for name, limit in stated.items() if limit > output_limit}

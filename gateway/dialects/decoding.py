@@ -27,7 +27,7 @@ def decoded(data: bytes) -> object:
 
 
 def mended(data: bytes) -> bytes:
-    """Return JSON without escapes of half a pair of surrogates: some models write them, and strict readers stop there."""
+    """Return JSON without escapes of half a pair of surrogates: strict readers stop there."""
     if rb"\u" not in data:
         return data
     return _ESCAPE.sub(lambda found: _REPLACEMENT if found[1] else found[0], data)

@@ -125,7 +125,8 @@ def read_failure(
     error = error_in(body)
     # Some answer 200 and put the status into the error.
     shown = status if status >= 400 else _status_of(error) or status
-    return _told(_failure(shown, _words(error), message_of(error)), status, read_waiting(headers, error, now=now), error)
+    failure = _failure(shown, _words(error), message_of(error))
+    return _told(failure, status, read_waiting(headers, error, now=now), error)
 
 
 def failure_of(error: object) -> UpstreamFailure:

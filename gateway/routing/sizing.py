@@ -25,6 +25,9 @@ PLACES = 12
 
 PER_MILLION = 6
 
+SOUND_BYTES_PER_TOKEN = 100
+"""Base64 of compressed sound for one token: ten tokens a second, as OpenAI counts, are covered from 8 kbit/s on."""
+
 
 class Dearest(msgspec.Struct, frozen=True):
     """The highest rates of a card, in 10^-12 of the bucket's unit per million tokens, and what rounding may add."""
@@ -94,9 +97,17 @@ def cost_minor(tokens: int, rate: int, rounding: int, scale: int) -> int:
 
 
 def estimate_input(call: CallBody, settings: HoldSettings) -> int:
-    """Return how many tokens a call's input has at most, as far as its bytes tell. Sound counts as one image."""
+    """Return how many tokens a call's input has at most, as far as its bytes tell.
+
+    Sound counts as one image and by its length. What the call only names counts as much as the settings say.
+    """
     media = call.images + call.has_audio
-    return -(-call.text_bytes // settings.bytes_per_token) + media * settings.tokens_per_image
+    return (
+        -(-call.text_bytes // settings.bytes_per_token)
+        + -(-call.sound_bytes // SOUND_BYTES_PER_TOKEN)
+        + media * settings.tokens_per_image
+        + call.references * settings.tokens_per_reference
+    )
 
 
 def output_limit_of(call: CallBody, target: Target, settings: HoldSettings) -> int:
@@ -134,7 +145,8 @@ def affordable_output_limit(
 ) -> int | None:
     """Return the output limit whose hold fits into what is available; None where that would say nothing.
 
-    An answer shorter than `minimum_output_limit`, or than the caller's own limit where that is lower, is no use.
+    An answer shorter than `minimum_output_limit`, or than the caller's own limit where that is lower, is no use; nor is
+    one in which the thinking that the caller wants would leave no room for words.
     """
     if available_minor < 1:
         return None
@@ -153,4 +165,7 @@ def affordable_output_limit(
             limits.append(wanted)
     affordable = min(limits, default=0)
     lowest = min([settings.minimum_output_limit] + ([call.output_limit] if call.output_limit else []))
+    is_lowered = call.output_limit is None or affordable < call.output_limit
+    if is_lowered and call.thinking_budget is not None and affordable <= call.thinking_budget:
+        return None
     return affordable if affordable >= lowest else None

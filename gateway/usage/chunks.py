@@ -68,7 +68,9 @@ def chat_block(event: Event) -> object:
 
 
 def _says_more(choices: object) -> bool:
-    deltas = [choice.get("delta") for choice in choices if isinstance(choice, dict)] if isinstance(choices, list) else ()
+    if not isinstance(choices, list):
+        return False
+    deltas = [choice.get("delta") for choice in choices if isinstance(choice, dict)]
     return any(delta.get(name) for delta in deltas if isinstance(delta, dict) for name in SPOKEN)
 
 

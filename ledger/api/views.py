@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from ledger.api.answers import Balance, Balances
+from ledger.catalog.events import RoutePublished
 from ledger.catalog.state import Catalog
 from ledger.core.amounts import StatedAmount, Unit, state_amount
 from ledger.core.refusals import Refusal, Refused
@@ -148,7 +149,7 @@ def workspace_view(state: WorkspaceState, catalog: Catalog, names: Names, princi
 
 
 def catalog_view(catalog: Catalog, principal: Principal) -> dict[str, Any]:
-    """Return the catalog as a key may see it: outside the platform without providers' accounts and price sources."""
+    """Return the catalog as a key may see it: outside the platform without providers and price sources."""
     view = {
         "position": catalog.position,
         "version": catalog.version,
@@ -162,7 +163,15 @@ def catalog_view(catalog: Catalog, principal: Principal) -> dict[str, Any]:
     }
     if not principal.is_platform:
         del view["providers"], view["config_digest"]
+        view["routes"] = {name: shown_route(route) for name, route in catalog.routes.items()}
         view["rate_cards"] = {name: shown_card(card) for name, card in catalog.rate_cards.items()}
+    return view
+
+
+def shown_route(route: RoutePublished) -> dict[str, Any]:
+    """Return a route without who serves it."""
+    view: dict[str, Any] = msgspec.to_builtins(route)
+    del view["provider"]
     return view
 
 

@@ -12,6 +12,7 @@ from ledger.service import Ledger
 from tests.integration import scenes
 from tests.integration.api_scene import Api, open_scene, refusal
 from tests.integration.scenes import ACME, hold, settle
+from tests.unit.receipts import keys_and_texts
 
 
 @pytest.fixture
@@ -89,7 +90,9 @@ def test_customers_see_prices_and_not_where_they_come_from(api: Api) -> None:
     assert card["models"][0]["rates"] == scenes.RATES
     assert set(card) == {"rate_card", "route", "bucket", "valid_from", "models", "rounding"}
     assert "0.0777" not in answer.text
-    assert "providers" not in answer.json()
+    assert set(answer.json()["routes"]) == set(scenes.ROUTES)
+    assert answer.json()["routes"]["direct"]["upstream_model"] == "gpt-5"
+    assert not {"provider", "providers", "openai"} & set(keys_and_texts(answer.json()))
     assert "api_base" not in answer.text
     assert api.get("/catalog", **{"If-None-Match": answer.headers["etag"]}).status_code == 200
 

@@ -280,6 +280,33 @@ def test_a_key_is_asked_for_once(ledger: Ledger, address: str, monkeypatch: pyte
     assert 25 < remote.CALLER_SECONDS + 1 <= 30 or remote.CALLER_SECONDS == 0
 
 
+def test_made_up_tokens_push_no_caller_out(ledger: Ledger, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many tokens nobody has, those who are known are not asked for again; of too many the oldest goes."""
+    monkeypatch.setattr(remote, "CALLERS_MAX", 2)
+    commands = [scenes.issue_key(ACME, api_key_id=f"k{number}") for number in (2, 3, 4)]
+    issued = [ledger.issue_key(scenes.change(command, secret_hash=""), SYSTEM) for command in commands]
+    first, second, third = (each.token or "" for each in issued)
+    wire = Wire()
+
+    async def asked(books: RemoteBooks, *tokens: str) -> int:
+        before = len(wire.paths)
+        for each in tokens:
+            await books.identify(each)
+        return len(wire.paths) - before
+
+    async def use() -> None:
+        async with remote_books(address, token(ledger), wire) as books:
+            made_up = [f"{first[:-8]}{number:08d}" for number in range(5)]
+            assert await asked(books, first, second, *made_up) == 7
+            assert await asked(books, first, second) == 0
+            assert await asked(books, *made_up[3:]) == 0
+            assert await asked(books, made_up[0]) == 1
+            assert await asked(books, third, second, third) == 1
+            assert await asked(books, first) == 1
+
+    asyncio.run(use())
+
+
 def test_a_suspended_route_is_seen_within_seconds(ledger: Ledger, address: str) -> None:
     """A change of the catalog reaches the gateway by itself."""
 

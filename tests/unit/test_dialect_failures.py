@@ -45,9 +45,9 @@ BODIES: list[tuple[int, Any, Failure]] = [
     (403, anthropic("permission_error", "This organization has been disabled."), "upstream_account_empty"),
     (429, anthropic("rate_limit_error", "You have reached your specified workspace API usage limits."),
      "upstream_account_empty"),
-    (429, openai("Your account is not active, please check your billing details on our website.", "billing_not_active"),
+    (429, openai("Your account is not active, please check your billing details.", "billing_not_active"),
      "upstream_account_empty"),
-    (400, openai("Your account org-abc123 is not active, please check your billing details."), "upstream_account_empty"),
+    (400, openai("Your account org-1 is not active, please check your billing details."), "upstream_account_empty"),
     (403, openai("Your account org-1<ak-2> is suspended, please check your plan and billing details."),
      "upstream_account_empty"),
     (429, openai("x", None, "exceeded_current_quota_error"), "upstream_account_empty"),
@@ -60,7 +60,7 @@ BODIES: list[tuple[int, Any, Failure]] = [
      "upstream_account_empty"),
     (400, openai("Organization has been restricted.", "organization_restricted"), "upstream_account_empty"),
     (403, {"error": {"code": 403, "message": "Key limit exceeded (daily limit)."}}, "upstream_account_empty"),
-    (429, [{"error": {"code": 429, "message": "Your prepayment credits are depleted.", "status": "RESOURCE_EXHAUSTED"}}],
+    (429, [{"error": {"code": 429, "message": "Your prepayment credits are depleted", "status": "RESOURCE_EXHAUSTED"}}],
      "upstream_account_empty"),
     # The prompt is longer than the model's window.
     (400, openai(LONG, "context_length_exceeded"), "context_window"),
@@ -147,7 +147,7 @@ def test_an_echo_of_the_callers_text_does_not_empty_our_account(status: int, mes
 @pytest.mark.parametrize(
     "body",
     [
-        {"error": {"message": "Bad.", "type": "invalid_request_error", "input": "This organization has been disabled."}},
+        {"error": {"message": "Bad.", "input": "This organization has been disabled."}},
         {"error": {"message": "Bad.", "details": [{"message": "Your credit balance is too low"}]}},
         {"error": {"message": "Bad."}, "message": "Insufficient Balance"},
         {"detail": [{"loc": ["body"], "msg": "Insufficient Balance", "input": "Insufficient Balance"}]},
@@ -179,7 +179,7 @@ def test_a_call_too_dear_for_what_is_left_empties_no_account(status: int, messag
 @pytest.mark.parametrize(
     ("error", "failure"),
     [
-        ({"type": "invalid_request_error", "message": "This organization has been disabled."}, "upstream_account_empty"),
+        ({"type": "invalid_request_error", "message": "Key limit exceeded"}, "upstream_account_empty"),
         ({"message": "Insufficient Balance"}, "upstream_account_empty"),
         ({"type": "overloaded_error", "message": "Overloaded"}, "overloaded"),
         ({"type": "rate_limit_error", "message": "m"}, "rate_limited"),

@@ -265,7 +265,7 @@ EARLY = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
     [
         # Usage first, then everything else.
         ("chat", [plain(None, usage=EARLY), plain({"content": "a"}), plain({}, "stop"), sse("[DONE]")], 1),
-        ("chat", [plain({"content": "a"}), plain(None, usage=EARLY), plain({"content": "b"}, "stop"), sse("[DONE]")], 1),
+        ("chat", [CHAT[1], plain(None, usage=EARLY), plain({"content": "b"}, "stop"), sse("[DONE]")], 1),
         ("chat", [plain({"content": "a"}, "stop", usage=EARLY), plain({"content": "b"}), sse("[DONE]")], 1),
         ("chat", [plain(None, usage=EARLY), plain({"tool_calls": [{"function": {"name": "f"}}]}), sse("[DONE]")], 1),
         ("chat", [plain(None, usage=EARLY), plain({"reasoning": "hm"}, "stop")], 1),
