@@ -241,10 +241,13 @@ class AsyncLedgerClient:
         await self._run(self._calls.count_refused_calls(counts))
 
     async def refused_calls(
-        self, workspace_id: str | None = None, begin: int = 0, end: int = MOMENT_MAX
+        self, workspace_id: str | None = None, begin: int = 0, end: int = MOMENT_MAX, cursor: str | None = None
     ) -> RefusedCallsPage:
-        """Return how many calls were refused in the hours from `begin` until before `end`. Raises LedgerError."""
-        return await self._run(self._calls.refused_calls(workspace_id, begin, end))
+        """Return how many calls were refused in the hours from `begin` until before `end`. Raises LedgerError.
+
+        `cursor` is the `next_cursor` of the page before.
+        """
+        return await self._run(self._calls.refused_calls(workspace_id, begin, end, cursor))
 
     async def health(self) -> Health:
         """Return what gateways reported last of routes and providers. Raises LedgerError."""

@@ -58,9 +58,13 @@ class OperatingCalls(Calls):
         """Add refused calls. Sent again after a lost answer they may count twice."""
         yield from exchange(post_body("refused-calls", counts), self.patience())
 
-    def refused_calls(self, workspace_id: str | None, begin: int, end: int) -> Steps[RefusedCallsPage]:
+    def refused_calls(
+        self, workspace_id: str | None, begin: int, end: int, cursor: str | None
+    ) -> Steps[RefusedCallsPage]:
         """Read how many calls were refused."""
         parameters = {} if workspace_id is None else {"workspace_id": workspace_id}
+        if cursor is not None:
+            parameters["cursor"] = cursor
         for name, instant in (("from", begin), ("to", min(end, MOMENT_MAX))):
             parameters[name] = to_datetime(instant).isoformat().replace("+00:00", "Z")
         reply = yield from exchange(get_call("refused-calls", **parameters), self.patience())

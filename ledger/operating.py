@@ -5,6 +5,7 @@ microseconds since 1970 (UTC).
 """
 
 import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
@@ -35,10 +36,12 @@ REASON_PATTERN = re.compile(r"[a-z][a-z0-9_]{0,63}\Z")
 RESPONSE_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:=-]{0,255}\Z")
 """Ids that upstreams give their answers."""
 
+ENDS = r"\Z"
+
 
 def written(pattern: re.Pattern[str]) -> Meta:
     """Return a pattern as bodies are decoded with and described: JSON Schema has no end of text but `$`."""
-    return Meta(pattern="^" + pattern.pattern.removesuffix(r"\Z") + r"$(?!\n)")
+    return Meta(pattern="^" + pattern.pattern.removesuffix(ENDS) + r"$(?!\n)")
 
 
 WorkspaceId = Annotated[str, written(ids.WORKSPACE_PATTERN)]
@@ -47,6 +50,7 @@ Name = Annotated[str, written(ids.NAME_PATTERN)]
 RequestId = Annotated[str, written(ids.IDENTIFIER_PATTERN)]
 ResponseId = Annotated[str, written(RESPONSE_PATTERN)]
 Reason = Annotated[str, written(REASON_PATTERN)]
+ModelOrNone = Annotated[str, Meta(pattern=f"^({ids.MODEL_PATTERN.pattern.removesuffix(ENDS)})?$(?!\\n)")]
 BreakerState = Literal["closed", "open"]
 Moment = Annotated[int, Meta(ge=0, le=MOMENT_MAX)]
 Tokens = Annotated[int, Meta(ge=0, le=TOKENS_MAX)]
@@ -139,10 +143,43 @@ class EndUserHash(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RefusedCallsPage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Refused calls, the latest hour first. When there are more, ask for a shorter time."""
+    """Refused calls, the latest hour first; `next_cursor` leads on while `has_more`."""
 
     data: tuple[RefusedCalls, ...]
     has_more: bool
+    next_cursor: str | None = None
+
+
+class RefusedCallsPlace(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The row that a page of refused calls ended with."""
+
+    hour: Moment
+    workspace_id: WorkspaceId
+    api_key_id: ApiKeyId
+    model: ModelOrNone
+    reason: Reason
+
+
+BEGINNING = RefusedCallsPlace(MOMENT_MAX + 1, "", "", "", "")
+"""Before the latest hour of all."""
+
+_place_decoder = msgspec.json.Decoder(RefusedCallsPlace)
+
+
+def cursor_after(row: RefusedCalls) -> str:
+    """Return what leads to the rows behind one."""
+    place = RefusedCallsPlace(row.hour, row.workspace_id, row.api_key_id, row.model, row.reason)
+    return urlsafe_b64encode(msgspec.json.encode(place)).rstrip(b"=").decode("ascii")
+
+
+def read_cursor(cursor: str) -> RefusedCallsPlace:
+    """Return where a page ended, else refuse."""
+    try:
+        return _place_decoder.decode(urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4)))
+    except (ValueError, msgspec.MsgspecError):
+        raise Refused(
+            Refusal.TEXT_INVALID, "cursor is none of ours: use next_cursor as it was answered", field="cursor"
+        ) from None
 
 
 def check_refused_calls(counts: Sequence[RefusedCalls]) -> None:

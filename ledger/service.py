@@ -22,6 +22,7 @@ from ledger.core.identifiers import PLATFORM, WORKSPACE_PATTERN, check_text
 from ledger.core.refusals import Refusal, Refused
 from ledger.keys import hash_secret, hash_user, is_same_hash, make_token, split_token
 from ledger.operating import (
+    BEGINNING,
     REFUSED_CALLS_MAX,
     RESPONSE_PATTERN,
     Caller,
@@ -32,6 +33,8 @@ from ledger.operating import (
     check_health,
     check_pinned_response,
     check_refused_calls,
+    cursor_after,
+    read_cursor,
 )
 from ledger.store import operating
 from ledger.store.batch import Outcome, Pending, answer
@@ -306,10 +309,16 @@ class Ledger:
         check_refused_calls(counts)
         await operating.count_refused_calls(self._reader, counts, (await self.catalog()).models.keys())
 
-    async def refused_calls(self, workspace_id: str | None, begin: int, end: int) -> RefusedCallsPage:
+    async def refused_calls(
+        self, workspace_id: str | None, begin: int, end: int, cursor: str | None = None
+    ) -> RefusedCallsPage:
         """Return refused calls of a workspace, or of all, in the hours from `begin` until before `end`."""
-        rows = await operating.read_refused_calls(self._reader, workspace_id, begin, end, REFUSED_CALLS_MAX + 1)
-        return RefusedCallsPage(tuple(rows[:REFUSED_CALLS_MAX]), len(rows) > REFUSED_CALLS_MAX)
+        after = BEGINNING if cursor is None else read_cursor(cursor)
+        rows = await operating.read_refused_calls(self._reader, workspace_id, begin, end, after, REFUSED_CALLS_MAX + 1)
+        if len(rows) <= REFUSED_CALLS_MAX:
+            return RefusedCallsPage(tuple(rows), has_more=False)
+        shown = tuple(rows[:REFUSED_CALLS_MAX])
+        return RefusedCallsPage(shown, has_more=True, next_cursor=cursor_after(shown[-1]))
 
     async def health(self) -> Health:
         """Return what gateways reported last of routes and providers."""

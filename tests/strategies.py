@@ -190,7 +190,10 @@ def call_bodies(draw: st.DrawFn) -> CallBody:
         else draw(st.none() | st.integers(1, 100) | st.integers(1, 10**6)),
         choices=draw(st.integers(1, 128)) if interface == "chat" else 1,
         text_bytes=draw(st.integers(0, 20) | st.integers(0, 10**6)),
+        uncounted_bytes=draw(st.integers(0, 20)),
         images=draw(st.integers(0, 3)),
+        sound_bytes=draw(st.integers(0, 500)),
+        references=draw(st.integers(0, 2)),
         has_audio=draw(st.booleans()),
     )
 

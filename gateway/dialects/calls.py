@@ -8,7 +8,7 @@ from msgspec import Meta, Raw
 
 from gateway.dialects.errors import ErrorAnswer, invalid, unsupported
 from gateway.dialects.members import duplicate_member
-from gateway.dialects.prompts import Prompt, add_document, add_embedded, add_messages, add_tools, whole_length
+from gateway.dialects.prompts import Prompt, add_document, add_embedded, add_messages, add_tools, uncounted_length
 from gateway.dialects.references import AMPLIFYING, POINTING, pointing_members
 from gateway.dialects.surface import Interface
 
@@ -46,10 +46,10 @@ class CallRefused(Exception):
 class CallBody(msgspec.Struct, frozen=True, kw_only=True):
     """A call. `body` is what came, `members` its top level in the order in which it came, each as its bytes.
 
-    `text_bytes` is how long the prompt can be at most: the whole body in UTF-8, without the base64 of images, sound
-    and film. `counted_bytes` is the text that is prompt for sure, for a fair estimate. `sound_bytes` is the base64 of
-    compressed sound and film, and a tenth of that of waves. `references` counts what brings input of a size that
-    nobody knows: files and answers that are elsewhere, tools that run at the upstream.
+    `text_bytes` counts the text that becomes prompt in UTF-8, for a fair estimate. `uncounted_bytes` is the rest of the
+    body without the base64 of images, sound and film: an upstream may read it all the same, so that both together are
+    held. `sound_bytes` is the base64 of compressed sound and film, and a tenth of that of waves. `references` counts
+    what brings input of a size that nobody knows: files and prompts that are elsewhere, tools that run at the upstream.
     """
 
     interface: Interface
@@ -61,7 +61,7 @@ class CallBody(msgspec.Struct, frozen=True, kw_only=True):
     output_limit: int | None = None
     choices: int = 1
     text_bytes: int = 0
-    counted_bytes: int = 0
+    uncounted_bytes: int = 0
     images: int = 0
     has_audio: bool = False
     sound_bytes: int = 0
@@ -142,7 +142,7 @@ _decode_limit = msgspec.json.Decoder(int | None).decode
 _NULL = Raw(b"null")
 
 # The shape of an interface says how a member is counted; what it doesn't have and is no parameter counts as text.
-_READ = {
+_READ: dict[type[_Call], frozenset[str]] = {
     shape: PARAMETERS | frozenset(field.encode_name for field in msgspec.structs.fields(shape))
     for shape in (_Chat, _Responses, _Messages, _Embeddings)
 }
@@ -229,8 +229,8 @@ def _chat(body: bytes, members: dict[str, Raw], call: _Chat) -> CallBody:
         # Upstreams differ on which of both they obey.
         output_limit=max(call.max_completion_tokens or 0, call.max_tokens or 0) or None,
         choices=call.n or 1,
-        text_bytes=max(prompt.text_bytes, whole_length(body, prompt)),
-        counted_bytes=prompt.text_bytes,
+        text_bytes=prompt.text_bytes,
+        uncounted_bytes=uncounted_length(body, prompt),
         images=prompt.images,
         sound_bytes=prompt.sound_bytes,
         references=prompt.references,
@@ -252,7 +252,7 @@ def _responses(body: bytes, members: dict[str, Raw], call: _Responses) -> CallBo
     if call.text is not None:
         add_document(prompt, call.text)
     stored = call.prompt.get("id") if isinstance(call.prompt, dict) else None
-    prompt.references += bool(stored) + bool(call.previous_response_id)
+    prompt.references += bool(stored)
     _add_rest(prompt, members, call)
     return CallBody(
         interface="responses",
@@ -262,8 +262,8 @@ def _responses(body: bytes, members: dict[str, Raw], call: _Responses) -> CallBo
         is_stream=call.stream is True,
         asked_usage=True,
         output_limit=call.max_output_tokens,
-        text_bytes=max(prompt.text_bytes, whole_length(body, prompt)),
-        counted_bytes=prompt.text_bytes,
+        text_bytes=prompt.text_bytes,
+        uncounted_bytes=uncounted_length(body, prompt),
         images=prompt.images,
         has_audio=prompt.has_audio,
         sound_bytes=prompt.sound_bytes,
@@ -291,8 +291,8 @@ def _messages(body: bytes, members: dict[str, Raw], call: _Messages) -> CallBody
         is_stream=call.stream is True,
         asked_usage=True,
         output_limit=call.max_tokens,
-        text_bytes=max(prompt.text_bytes, whole_length(body, prompt)),
-        counted_bytes=prompt.text_bytes,
+        text_bytes=prompt.text_bytes,
+        uncounted_bytes=uncounted_length(body, prompt),
         images=prompt.images,
         has_audio=prompt.has_audio,
         sound_bytes=prompt.sound_bytes,
@@ -314,8 +314,8 @@ def _embeddings(body: bytes, members: dict[str, Raw], call: _Embeddings) -> Call
         body=body,
         members=members,
         model=call.model,
-        text_bytes=max(prompt.text_bytes, whole_length(body, prompt)),
-        counted_bytes=prompt.text_bytes,
+        text_bytes=prompt.text_bytes,
+        uncounted_bytes=uncounted_length(body, prompt),
         images=prompt.images,
         has_audio=prompt.has_audio,
         sound_bytes=prompt.sound_bytes,

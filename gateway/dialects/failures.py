@@ -115,9 +115,7 @@ class UpstreamFailure(msgspec.Struct, frozen=True):
     marks_account: bool = True
 
 
-def read_failure(
-    status: int, headers: Mapping[str, str], body: bytes, *, now: float | None = None
-) -> UpstreamFailure:
+def read_failure(status: int, headers: Mapping[str, str], body: bytes, *, now: float | None = None) -> UpstreamFailure:
     """Return what an answer that is none means. Names of headers are lower case, or case doesn't matter in them.
 
     `now`, in seconds as Unix counts them, lets a date in Retry-After be understood.

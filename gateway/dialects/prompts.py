@@ -28,7 +28,7 @@ SILENT = frozenset(
         "signature",
     }
 )
-"""Members of messages and of their parts that no model reads as text. The whole body's measure has them all the same."""
+"""Members of messages and of their parts that no model reads as text; as the rest of the body they are held for."""
 
 VALUES = frozenset({"input", "arguments"})
 """Members that hold a tool's arguments; as an object they are read as the JSON that they are."""
@@ -125,12 +125,12 @@ def text_length(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode())
 
 
-def whole_length(body: bytes, prompt: Prompt) -> int:
-    """Return how many bytes a body has in UTF-8 without the base64 of its media, and no less.
+def uncounted_length(body: bytes, prompt: Prompt) -> int:
+    """Return how many bytes a body has in UTF-8 beside what was counted as text and the base64 of its media.
 
     An escape of six bytes stands for three at most. Two backslashes are one that is no escape's.
     """
-    return len(body) - 3 * _escapes(body) - prompt.media_bytes
+    return max(0, len(body) - 3 * _escapes(body) - prompt.media_bytes - prompt.text_bytes)
 
 
 def _escapes(body: bytes) -> int:

@@ -278,7 +278,7 @@ def read_whole(journey: Journey, usage: UsageDialect, content: bytes) -> Whole |
         if journey.target.interface != interface:
             content = translate_answer(content, interface, usage=usage, created_at_seconds=int(time()))
     except AnswerUnreadable as unreadable:
-        return FailedAttempt(unreadable.failure, content)
+        return FailedAttempt(unreadable.failure, content, unreadable.report)
     return Whole(content, report, delivered, response_id)
 
 

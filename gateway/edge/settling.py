@@ -15,7 +15,7 @@ from gateway.books.settler import Settled
 from gateway.edge.gateway import Gateway
 from gateway.edge.journey import Journey
 from gateway.routing.costing import provider_cost
-from gateway.usage.filling import fill_in
+from gateway.usage.filling import doubted, fill_in
 from gateway.usage.reported import ModelUsage as ReportedModelUsage
 from gateway.usage.reported import ReportedUsage
 from ledger.core.amounts import Unit, format_minor, state_amount
@@ -79,6 +79,7 @@ def settle(
     first_token_ms: int | None,
 ) -> tuple[asyncio.Future[Settled], UsageSource]:
     """Begin to settle what an attempt served; the task goes on whatever happens to the call."""
+    report = doubted(report, delivered_bytes)
     source, policy = policy_of(report, ending)
     if source == "reported" and is_doubtful(journey, report):
         policy = "report_doubted"

@@ -103,7 +103,7 @@ def estimate_input(call: CallBody, settings: HoldSettings) -> int:
     """
     media = call.images + call.has_audio
     return (
-        -(-call.text_bytes // settings.bytes_per_token)
+        -(-(call.text_bytes + call.uncounted_bytes) // settings.bytes_per_token)
         + -(-call.sound_bytes // SOUND_BYTES_PER_TOKEN)
         + media * settings.tokens_per_image
         + call.references * settings.tokens_per_reference

@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 POST = requires("post")
 READ = requires("read")
-REFUSED_CALLS_PARAMETERS = frozenset({"workspace_id", "from", "to"})
+REFUSED_CALLS_PARAMETERS = frozenset({"workspace_id", "from", "to", "cursor"})
 
 _token_decoder: BodyDecoder[TokenBody] = BodyDecoder(TokenBody)
 _end_user_decoder: BodyDecoder[EndUserBody] = BodyDecoder(EndUserBody)
@@ -106,7 +106,8 @@ def create_reads(context: ApiContext) -> list[HTTPRouteHandler]:
         query = query_of(scope, REFUSED_CALLS_PARAMETERS)
         workspace_id = asked_workspace(scope["user"], query.get("workspace_id"))
         begin, end = moment(query, "from", 0), moment(query, "to", MOMENT_MAX)
-        return ReadyResponse(200, encode(await ledger.refused_calls(workspace_id, begin, end)), REVALIDATE)
+        page = await ledger.refused_calls(workspace_id, begin, end, query.get("cursor"))
+        return ReadyResponse(200, encode(page), REVALIDATE)
 
     return [
         get_handler("/gateway/health", read_health, POST),

@@ -184,6 +184,7 @@ REFUSED_CALLS_QUERY = [
     ),
     query_parameter("from", "The earliest hour.", {"type": "string", "format": "date-time"}),
     query_parameter("to", "Hours that begin before this.", {"type": "string", "format": "date-time"}),
+    query_parameter("cursor", "`next_cursor` of the page before.", {"type": "string"}),
 ]
 
 

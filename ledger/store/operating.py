@@ -6,7 +6,7 @@ Small rows over the pool of the live reads, each statement its own transaction. 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 
-from ledger.operating import Health, PinnedResponse, ProviderHealth, RefusedCalls, RouteHealth
+from ledger.operating import Health, PinnedResponse, ProviderHealth, RefusedCalls, RefusedCallsPlace, RouteHealth
 from ledger.store.live import LiveReader
 
 
@@ -33,13 +33,23 @@ async def count_refused_calls(reader: LiveReader, counts: Sequence[RefusedCalls]
 
 
 async def read_refused_calls(
-    reader: LiveReader, workspace_id: str | None, begin: int, end: int, rows: int
+    reader: LiveReader, workspace_id: str | None, begin: int, end: int, after: RefusedCallsPlace, rows: int
 ) -> list[RefusedCalls]:
     """Return counts of a workspace, or of all, of the hours from `begin` until before `end`; the latest first."""
+    asked = {
+        "begin": begin,
+        "end": end,
+        "rows": rows,
+        "after_hour": after.hour,
+        "after_workspace": after.workspace_id,
+        "after_key": after.api_key_id,
+        "after_model": after.model,
+        "after_reason": after.reason,
+    }
     if workspace_id is None:
-        found = await reader.fetch("read_all_refused_calls", begin=begin, end=end, rows=rows)
+        found = await reader.fetch("read_all_refused_calls", **asked)
     else:
-        found = await reader.fetch("read_refused_calls", workspace_id=workspace_id, begin=begin, end=end, rows=rows)
+        found = await reader.fetch("read_refused_calls", workspace_id=workspace_id, **asked)
     return [RefusedCalls(*row) for row in found]
 
 

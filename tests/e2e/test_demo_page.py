@@ -25,7 +25,9 @@ def test_the_printed_lines_answer_what_is_printed_under_them(tmp_path: Path) -> 
                 assert line, page
                 page += line
             page = page.replace(".venv/bin/", f"{Path(sys.executable).parent}/")
-            keys, *paragraphs = [part for part in page.split("\n\n") if part.startswith((". ", "# ")) and not part.startswith(LAST)]
+            keys, *paragraphs = [
+                part for part in page.split("\n\n") if part.startswith((". ", "# ")) and not part.startswith(LAST)
+            ]
             for paragraph in paragraphs:
                 lines, _, answer = paragraph.partition(ANSWER)
                 done = subprocess.run(

@@ -216,7 +216,8 @@ def test_images_count_in_the_hold_and_their_bytes_do_not(edge: EdgeScene) -> Non
         assert answer.status_code == 200, answer.text
         routed, event = routed_and_settled(edge, answer)
         assert routed.estimate is not None
-        assert routed.estimate.input_tokens == 2 + 2 * 2000
+        # Beside text and images the body's own signs are held: members that nobody knows count as text.
+        assert 2 + 2 * 2000 <= routed.estimate.input_tokens < 2 + 2 * 2000 + 200
         assert event.usage.input_tokens == 1 + 2 * 85
 
 
@@ -226,7 +227,8 @@ def test_the_hold_covers_the_charge_in_any_script(edge: EdgeScene, text: str, mo
     """Half a token a byte: Chinese, three bytes a character and about one token, is covered too."""
     routed, event = routed_and_settled(edge, edge.chat(model, text, max_tokens=400))
     assert routed.estimate is not None
-    assert routed.estimate.input_tokens == -(-len(text.encode()) // 2)
+    half = -(-len(text.encode()) // 2)
+    assert half <= routed.estimate.input_tokens < half + 100
     assert (event.from_available_minor, event.overrun_minor) == (0, 0)
     assert event.released_minor > 0
 

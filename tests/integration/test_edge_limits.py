@@ -298,7 +298,7 @@ def test_labels_come_from_headers_and_allowed_metadata(edge: EdgeScene, other: E
 
 
 def test_an_unstated_limit_is_sent_where_available_is_short(ledger: Ledger, tmp_path: Path) -> None:
-    """With little left beside the hold the held limit goes upstream and is said; with plenty the body stays as it came."""
+    """With little left beside the hold the held limit goes upstream and is said; else the body stays as it came."""
     with open_edge(ledger, tmp_path, "\n[gateway.hold]\nheadroom = 1000\n") as short:
         assert short.chat("smart", "Hello").headers["x-ledger-output-limit"] == "4096"
         assert "x-ledger-output-limit" not in short.chat("cheap", "Hello").headers

@@ -10,15 +10,18 @@ import psycopg
 import pytest
 
 from gateway.ledger_client import AsyncLedgerClient, RefusedByLedger
+from ledger import service
 from ledger.api.answers import instant
 from ledger.core.refusals import Refused
 from ledger.operating import (
     HOUR_MICROSECONDS,
+    MOMENT_MAX,
     Caller,
     Health,
     PinnedResponse,
     ProviderHealth,
     RefusedCalls,
+    RefusedCallsPage,
     RouteHealth,
 )
 from ledger.service import Ledger
@@ -44,6 +47,11 @@ class Gateway(Protocol):
 
     async def count_refused_calls(self, counts: list[RefusedCalls]) -> None:
         """Add refused calls."""
+
+    async def refused_calls(
+        self, workspace_id: str | None, begin: int, end: int, cursor: str | None
+    ) -> RefusedCallsPage:
+        """Return refused calls."""
 
     async def health(self) -> Health:
         """Return what was reported."""
@@ -226,6 +234,8 @@ def test_refused_calls_are_read_by_time_and_workspace(api: Api) -> None:
     for query, field in (("from=yesterday", "from"), ("to=2026-01-01T00:00:00", "to"), ("page=1", "page"),
                          ("workspace_id=A+b", "workspace_id"), ("to=1&to=2", "to")):  # fmt: skip
         assert refusal(api.get(f"/refused-calls?{query}")) == (400, "field_invalid", field)
+    for cursor in ("", "x", "W10", "é", "WzEsImFjbWUiLCJrMSIsIlx1MDAwMCIsIm92ZXJsb2FkZWQiXQ", "WzFlOTksMiwzLDQsNV0"):
+        assert refusal(api.get(f"/refused-calls?cursor={cursor}")) == (400, "text_invalid", "cursor")
 
 
 def test_a_long_answer_says_that_there_is_more(api: Api) -> None:
@@ -238,6 +248,38 @@ def test_a_long_answer_says_that_there_is_more(api: Api) -> None:
     assert (len(page["data"]), page["has_more"], page["data"][0]["hour"]) == (1000, True, rows[-1].hour)
     too_many = msgspec.to_builtins([counted()] * 1001)
     assert refusal(api.post("/gateway/refused-calls", too_many)) == (400, "number_out_of_range", "refused_calls")
+
+
+@pytest.mark.parametrize("workspace_id", [None, ACME])
+def test_pages_of_refused_calls_are_the_whole(
+    ask: Ask, api: Api, monkeypatch: pytest.MonkeyPatch, workspace_id: str | None
+) -> None:
+    """Page by page every row comes once and in order, however the pages divide an hour."""
+    scenes.record(api.ledger, scenes.workspace_commands("zeta"))
+    hours = [HOUR + number * HOUR_MICROSECONDS for number in range(3)]
+    rows = [
+        counted(model, hour=hour, workspace_id=name, api_key_id=key, reason=reason)
+        for hour in hours for name in (ACME, "zeta") for key in ("k1", "k2") for model in ("", "gpt-5")
+        for reason in ("overloaded", "wallet_frozen")
+    ]  # fmt: skip
+    ask(lambda gateway: gateway.count_refused_calls(rows))
+    monkeypatch.setattr(service, "REFUSED_CALLS_MAX", 7)
+
+    def asking(cursor: str | None) -> Call:
+        return lambda gateway: gateway.refused_calls(workspace_id, HOUR, MOMENT_MAX, cursor)
+
+    found, cursor = [], None
+    while True:
+        page = ask(asking(cursor))
+        found += page.data
+        cursor = page.next_cursor
+        assert page.has_more == (cursor is not None)
+        if cursor is None:
+            break
+    expected = [row for row in rows if workspace_id in (None, row.workspace_id)]
+    assert found == sorted(
+        expected, key=lambda row: (-row.hour, row.workspace_id, row.api_key_id, row.model, row.reason)
+    )
 
 
 def test_what_gateways_ask_is_read_strictly(api: Api) -> None:

@@ -60,6 +60,10 @@ UNUSUAL = {
 }
 
 
+TIMES = 50
+"""How often a text is said where only the text shall count."""
+
+
 def target_of(card: RateCard, *, default: int | None = None, name: str = "route") -> Target:
     """Return a target with a card."""
     route = RoutePublished(name, "openai", "gpt-5", "credit", "direct", default_output_limit=default)
@@ -264,21 +268,29 @@ def test_no_target_is_sent_a_higher_limit_than_its_own() -> None:
 def test_more_to_read_never_costs_less(call: CallBody, target: Target, settings: Hold, scale: int) -> None:
     """A longer prompt, another picture, sound or another answer never makes a hold smaller."""
     cost = cost_of(call, target, settings, scale)
-    for more in ({"text_bytes": call.text_bytes + 99}, {"images": call.images + 1}, {"has_audio": True}):
+    for more in (
+        {"text_bytes": call.text_bytes + 99},
+        {"images": call.images + 1},
+        {"has_audio": True},
+        {"uncounted_bytes": call.uncounted_bytes + 99},
+        {"sound_bytes": call.sound_bytes + 99},
+        {"references": call.references + 1},
+    ):
         assert cost_of(msgspec.structs.replace(call, **more), target, settings, scale) >= cost
     assert cost_of(msgspec.structs.replace(call, choices=call.choices + 1), target, settings, scale) >= cost
 
 
 def said(text: str) -> CallBody:
-    """Return a call that says a text."""
-    return read_call("chat", msgspec.json.encode({"model": "m", "messages": [{"role": "user", "content": text}]}))
+    """Return a call that says a text so often that the rest of its body hardly counts."""
+    message = {"role": "user", "content": text * TIMES}
+    return read_call("chat", msgspec.json.encode({"model": "m", "messages": [message]}))
 
 
 @pytest.mark.parametrize("name", SENTENCES)
 def test_the_estimate_covers_ordinary_chinese_and_english(name: str) -> None:
     """A sentence is estimated at no fewer tokens than three real tokenizers make of it, nor at thrice as many."""
     text, counts = SENTENCES[name]
-    assert max(counts) <= estimate_input(said(text), Hold()) <= 3 * max(counts)
+    assert TIMES * max(counts) <= estimate_input(said(text), Hold()) <= 3 * TIMES * max(counts)
 
 
 @pytest.mark.parametrize(("english", "chinese"), [("english", "chinese"), ("english, longer", "chinese, longer")])
@@ -292,7 +304,8 @@ def test_the_same_in_chinese_is_held_alike(english: str, chinese: str) -> None:
 def test_unusual_text_needs_a_byte_for_a_token(name: str) -> None:
     """Classical or rare Chinese and random letters pass the estimate; no tokenizer makes two tokens of one byte."""
     text, counts = UNUSUAL[name]
-    assert estimate_input(said(text), Hold()) < max(counts) <= estimate_input(said(text), Hold(bytes_per_token=1))
+    held, more = (estimate_input(said(text), Hold(bytes_per_token=each)) for each in (2, 1))
+    assert held < TIMES * max(counts) <= more
 
 
 @given(st.text(max_size=50), st.integers(0, 5), st.integers(1, 16), st.integers(1, 5000))
@@ -304,6 +317,35 @@ def test_the_estimate_is_bytes_and_pictures(text: str, images: int, per_token: i
     call = msgspec.structs.replace(CALL, text_bytes=size, images=images)
     tokens = estimate_input(call, settings) - images * per_image
     assert tokens * per_token >= size > (tokens - 1) * per_token
+
+
+def test_the_estimate_has_sound_and_references() -> None:
+    """Sound counts by its length, and what a call only names as much as the settings say."""
+    call = msgspec.structs.replace(
+        CALL, text_bytes=9, uncounted_bytes=1, images=1, has_audio=True, sound_bytes=201, references=3
+    )
+    settings = Hold(tokens_per_image=100, tokens_per_reference=1000)
+    assert estimate_input(call, settings) == 5 + 3 + 2 * 100 + 3 * 1000
+
+
+@pytest.mark.parametrize(
+    ("budget", "asked", "available", "limit"),
+    [
+        (500, None, 5_110, 501),
+        (500, None, 5_100, None),
+        (500, 2000, 5_100, None),
+        (500, 2000, 30_000, 2000),
+        (3000, 2000, 30_000, 2000),
+        (None, 2000, 5_100, 500),
+    ],
+)
+def test_no_limit_is_lowered_below_the_thinking(
+    budget: int | None, asked: int | None, available: int, limit: int | None
+) -> None:
+    """Anthropic refuses a limit that leaves no room beside the thinking; the caller's own limit is the caller's."""
+    target = priced(uncached_input="1", text_output="10")
+    call = msgspec.structs.replace(CALL, text_bytes=200, output_limit=asked, thinking_budget=budget)
+    assert affordable_output_limit(call, [target], available, Hold(), 6) == limit
 
 
 def test_the_highest_rates_are_found_whatever_their_places() -> None:

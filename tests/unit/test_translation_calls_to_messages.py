@@ -22,7 +22,7 @@ from tests.unit.translation import (
 
 
 def test_chat_becomes_messages() -> None:
-    """System texts from every place go to `system`; user and assistant take turns; the limit is the gateway's."""
+    """System texts from every place go to `system`; user and assistant take turns; the limit is the lower one."""
     call = chat_call(
         [
             {"role": "system", "content": "Be brief."},
@@ -35,7 +35,7 @@ def test_chat_becomes_messages() -> None:
     )
     assert to_messages(call) == {
         "model": MODEL,
-        "max_tokens": LIMIT,
+        "max_tokens": 10,
         "system": [text("Be brief."), text("In French.")],
         "messages": [
             {"role": "user", "content": [text("Hi")]},
@@ -157,6 +157,21 @@ def test_sampling_and_schema_of_a_chat() -> None:
         "output_config": {"format": {"type": "json_schema", "schema": schema}},
         "metadata": {"user_id": "customer-7"},
     }
+
+
+@pytest.mark.parametrize(
+    ("limits", "output_limit", "max_tokens"),
+    [
+        ({}, 500, 500),
+        ({"max_tokens": 100}, 500, 100),
+        ({"max_tokens": 4096, "max_completion_tokens": 100}, 4096, 100),
+        ({"max_tokens": 4096}, 500, 500),
+    ],
+)
+def test_no_limit_of_a_chat_is_raised(limits: Json, output_limit: int, max_tokens: int) -> None:
+    """Of two limits, and of what the gateway affords, the lowest is sent."""
+    call = chat_call([user("a")], **limits)
+    assert to_messages(call, output_limit=output_limit)["max_tokens"] == max_tokens
 
 
 def test_a_refusal_in_a_history_is_what_the_assistant_said() -> None:

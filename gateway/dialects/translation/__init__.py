@@ -13,7 +13,7 @@ What becomes of a chat's call:
 | `tool_calls`, messages of tools | `tool_use`, `tool_result` all of one turn together; ids in Anthropic's alphabet |
 | `tools` | `tools`, with `strict` |
 | `tool_choice`, `parallel_tool_calls` | `tool_choice` with `disable_parallel_tool_use` |
-| `max_tokens`, `max_completion_tokens` | `max_tokens`: the limit that the gateway decided on |
+| `max_tokens`, `max_completion_tokens` | `max_tokens`: the lowest of them and of what the gateway decided on |
 | `stop`, `temperature` up to 1, `top_p`, `top_k`, `stream` | the same; a stop of white space alone is refused |
 | `response_format` | `json_schema` as `output_config.format`; `text` is nothing; `json_object` is refused |
 | `user`, `safety_identifier` | `metadata.user_id` |

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from gateway.dialects.calls import CallBody
+from gateway.dialects.calls import LIMIT_MEMBERS, CallBody
 from gateway.dialects.translation.decoded import (
     Object,
     as_list,
@@ -56,7 +56,8 @@ def call_to_messages(call: CallBody, *, model: str, output_limit: int) -> bytes:
     members = members_of(call)
     check_parameters(members, CHAT_TRANSLATED | CHAT_LEFT_OUT, CHAT_NEUTRAL)
     conversation = _conversation(as_list(members.get("messages"), "messages"))
-    body: Object = {"model": model, "max_tokens": output_limit, "messages": conversation.turns}
+    stated = [limit for name in LIMIT_MEMBERS["chat"] if isinstance(limit := members.get(name), int)]
+    body: Object = {"model": model, "max_tokens": min([output_limit, *stated]), "messages": conversation.turns}
     if conversation.system:
         body["system"] = conversation.system
     body |= _sampling(members) | _tools(members) | _format(members.get("response_format"))

@@ -47,6 +47,9 @@ set calls = refused_call.calls + excluded.calls
 select workspace_id, api_key_id, hour, model, reason, calls
 from ledger.refused_call
 where workspace_id = %(workspace_id)s and hour >= %(begin)s::int8 and hour < %(end)s::int8
+    and hour <= %(after_hour)s::int8
+    and (hour < %(after_hour)s::int8 or (workspace_id, api_key_id, model, reason)
+        > (%(after_workspace)s::text, %(after_key)s::text, %(after_model)s::text, %(after_reason)s::text))
 order by hour desc, api_key_id, model, reason
 limit %(rows)s::int8
 
@@ -54,6 +57,9 @@ limit %(rows)s::int8
 select workspace_id, api_key_id, hour, model, reason, calls
 from ledger.refused_call
 where hour >= %(begin)s::int8 and hour < %(end)s::int8
+    and hour <= %(after_hour)s::int8
+    and (hour < %(after_hour)s::int8 or (workspace_id, api_key_id, model, reason)
+        > (%(after_workspace)s::text, %(after_key)s::text, %(after_model)s::text, %(after_reason)s::text))
 order by hour desc, workspace_id, api_key_id, model, reason
 limit %(rows)s::int8
 
