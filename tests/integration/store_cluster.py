@@ -44,7 +44,7 @@ class Cluster:
         """Start the server again; it recovers what it has to."""
         self.stop()
         self._server = start_embedded(self.directory, extra_settings=SMALL)
-        assert self._server.url == self.url
+        assert self._server.url == self.url, (self._server.url, self.url)
 
     def kill_postmaster(self) -> None:
         """Kill the postmaster at once; its children find out and end."""

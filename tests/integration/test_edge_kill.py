@@ -148,7 +148,9 @@ def test_a_server_that_is_told_to_stop(database_url: str, tmp_path: Path) -> Non
         short, endless, silent = asyncio.run(terminate(installation, server))
         assert [wrong for each in short for wrong in each.complaints()] == []
         assert {note["status"] for each in short if (note := each.note)} == {"settled"}
-        assert {(each.status, each.failure is not None) for each in endless} == {(200, True)}
+        assert {(each.status, each.failure, each.is_served) for each in endless} == {(200, None, False)}
+        assert [wrong for each in endless for wrong in each.complaints()] == []
+        assert {note["status"] for each in endless if (note := each.note)} == {"settling"}
         assert {each.status for each in silent} == {503}
         assert [wrong for each in silent for wrong in each.complaints()] == []
         assert (installation.open_holds(), installation.spooled()) == (0, [])

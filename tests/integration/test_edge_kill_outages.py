@@ -27,9 +27,12 @@ KINDS = (("chat", "smart"), ("chat", "cheap"), ("messages", "claude"), ("chat", 
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    """A database server of this test's own, to be stopped and killed."""
-    made = Cluster(tmp_path / "database" / "data")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A database server of this test's own, to be stopped and killed.
+
+    Its path is short: where it does not fit into a socket's address the server listens elsewhere after each start.
+    """
+    made = Cluster(Path(tmp_path_factory.mktemp("away")) / "data")
     yield made
     made.stop()
 
