@@ -55,6 +55,9 @@ __all__ = ["SYSTEM", "IssuedKey", "Ledger", "LiveWallets", "Outcome", "Principal
 
 SECRET_ALPHABET = string.ascii_letters + string.digits
 SECRET_LENGTH = 43
+SEEN_BY_READS = (WorkspaceCommand, CatalogCommand)
+"""Commands after which what was remembered of keys and the catalog is asked again."""
+
 PRINCIPALS_MAX = 10_000
 """Tokens that are remembered as good, each for as long as a workspace's keys are."""
 
@@ -204,7 +207,7 @@ class Ledger:
             group.hold(pendings)
             door.send(pendings)
             await answered
-            if any(isinstance(pending.command, WorkspaceCommand | CatalogCommand) for pending in pendings):
+            if any(isinstance(pending.command, SEEN_BY_READS) for pending in pendings):
                 self._reader.forget()
                 self._principals.clear()
         return merge(outcomes, pendings)

@@ -6,9 +6,8 @@ read, because only its end says what it cost.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from time import monotonic
-from typing import Any
 
 import aiohttp
 
@@ -28,8 +27,8 @@ from ledger.request.commands import ExtendHold, UsageSource
 Start = Callable[[], Awaitable[None]]
 """Sends the status and the headers."""
 
-Pin = Callable[[Journey, str | None, ReportedUsage], Coroutine[Any, Any, None]]
-"""Notes where a stored response lives."""
+Pin = Callable[[Journey, str | None, ReportedUsage], asyncio.Future[None] | None]
+"""Begins to note where a stored response lives."""
 
 SendBody = Callable[[bytes, bool], Awaitable[None]]
 """Sends some bytes of the body; the second argument says whether more come."""
@@ -84,9 +83,8 @@ class Relay:
             if not self.opened.reader.has_ended:
                 self.opened.reply.close()
         task, source = self.settle(self.ending())
-        pinning = self.gateway.beside(
-            self._pin(self.journey, self.opened.reader.response_id, self.opened.reader.usage_report)
-        )
+        reader = self.opened.reader
+        pinning = self._pin(self.journey, reader.response_id, reader.usage_report)
         charged = await charge_of(self.gateway, self.journey, task, source, pinning)
         if not self.journey.is_gone:
             await self._send(self.last_words(charged), False)

@@ -263,7 +263,7 @@ class Serving:
         task, source = settle(gateway, journey, whole.report, whole.delivered_bytes, ending, None)
         self._has_started = True
         body = whole.body
-        pinning = gateway.beside(self.pin(journey, whole.response_id, whole.report))
+        pinning = self.pin(journey, whole.response_id, whole.report)
         charged = await charge_of(gateway, journey, task, source, pinning)
         headers = [JSON, *journey_headers(journey), *charge_headers(charged)]
         self.observe(journey)
@@ -271,10 +271,10 @@ class Serving:
         await self.send_start(200, [*headers, (b"content-length", b"%d" % len(body))])
         await self.send_body(body, False)
 
-    async def pin(self, journey: Journey, response_id: str | None, report: ReportedUsage) -> None:
-        """Note where a response lives, before the client can continue it."""
+    def pin(self, journey: Journey, response_id: str | None, report: ReportedUsage) -> asyncio.Future[None] | None:
+        """Begin to note where a response lives that a later call may continue; None where there is none."""
         if response_id is None or self.interface != "responses":
-            return
+            return None
         pinned = PinnedResponse(
             journey.ticket.caller.workspace_id,
             response_id,
@@ -282,6 +282,10 @@ class Serving:
             self.request_id,
             sum(side.tokens for side in (report.input, report.output) if side is not None),
         )
+        return self.gateway.beside(self.note_pin(pinned))
+
+    async def note_pin(self, pinned: PinnedResponse) -> None:
+        """Note where a response lives."""
         try:
             await self.gateway.books.pin_response(pinned)
         except Refused as refused:

@@ -177,8 +177,12 @@ async def charge_of(
     beside: asyncio.Future[None] | None = None,
 ) -> Charged:
     """Return what was charged, waiting for the commit, and for what is done beside it, only so long."""
-    waiting: list[asyncio.Future[Any]] = [task] if beside is None else [task, beside]
-    await asyncio.wait(waiting, timeout=gateway.settings.settlement.charge_wait_seconds)
+    seconds = gateway.settings.settlement.charge_wait_seconds
+    if beside is None:
+        await settled_within(task, seconds)
+    else:
+        both: list[asyncio.Future[Any]] = [task, beside]
+        await asyncio.wait(both, timeout=seconds)
     posted = task.result() if task.done() and not task.cancelled() else None
     if not isinstance(posted, Posted):
         return Charged("settling", source)
@@ -187,6 +191,24 @@ async def charge_of(
     # What the customer paid. An overrun is the platform's loss and its own affair.
     paid_minor = posted.event.captured_minor + posted.event.from_available_minor
     return Charged("settled", source, amount_text(paid_minor, journey.unit))
+
+
+async def settled_within(task: asyncio.Future[Settled], seconds: float) -> None:
+    """Wait for one future, but only so long: a third of the time that waiting for several takes."""
+    loop = asyncio.get_running_loop()
+    waiter: asyncio.Future[None] = loop.create_future()
+
+    def wake(_: object) -> None:
+        if not waiter.done():
+            waiter.set_result(None)
+
+    timer = loop.call_later(seconds, wake, None)
+    task.add_done_callback(wake)
+    try:
+        await waiter
+    finally:
+        timer.cancel()
+        task.remove_done_callback(wake)
 
 
 def amount_text(minor: int, unit: Unit) -> str:
