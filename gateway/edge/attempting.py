@@ -24,7 +24,7 @@ from gateway.dialects.translation.calls import translate_call
 from gateway.edge.gateway import Gateway
 from gateway.edge.holding import move
 from gateway.edge.journey import CallFailed, ClientGone, FailedAttempt, Journey
-from gateway.edge.settling import milliseconds_since, release, released
+from gateway.edge.settling import milliseconds_since, released
 from gateway.routing.costing import provider_cost
 from gateway.routing.pauses import MOVED, RETRIED, pause_seconds
 from gateway.routing.sizing import output_limit_of
@@ -125,7 +125,7 @@ async def moved(gateway: Gateway, journey: Journey, failure: UpstreamFailure, no
     try:
         return await move(gateway, journey, failure.failure)
     except Refused as refused:
-        release(gateway, journey, "failed")
+        await released(gateway, journey, "failed")
         raise CallFailed(of_refusal(refused, strict=gateway.settings.edge.strict_openai_errors)) from refused
 
 
@@ -174,7 +174,11 @@ def record_attempt(
 async def attempt(gateway: Gateway, journey: Journey) -> Result:
     """Call the route that the journey is on, once. Raises CallFailed where the call can't be put to it."""
     target = journey.target
-    body = upstream_body(gateway, journey)
+    try:
+        body = upstream_body(gateway, journey)
+    except CallRefused as refused:
+        await released(gateway, journey, "failed")
+        raise CallFailed(refused.error) from None
     journey.attempts += 1
     journey.attempt_started = started = monotonic()
     gateway.health.called(target.route.route)
@@ -214,22 +218,18 @@ def failed(failure: Failure, status: int | None = None) -> FailedAttempt:
 
 
 def upstream_body(gateway: Gateway, journey: Journey) -> bytes:
-    """Return the call as the target's interface has it. Raises CallFailed where it can't be said there."""
+    """Return the call as the target's interface has it. Raises CallRefused where it can't be said there."""
     call, target = journey.ticket.call, journey.target
     model = target.route.upstream_model
-    try:
-        if target.interface == call.interface:
-            return write_call(call, model=model, output_limit=journey.output_limit, dialect=target.provider.dialect)
-        return translate_call(
-            call,
-            target.interface,
-            model=model,
-            output_limit=journey.output_limit or output_limit_of(journey.call, target, gateway.settings.hold),
-            dialect=target.provider.dialect,
-        )
-    except CallRefused as refused:
-        release(gateway, journey, "failed")
-        raise CallFailed(refused.error) from None
+    if target.interface == call.interface:
+        return write_call(call, model=model, output_limit=journey.output_limit, dialect=target.provider.dialect)
+    return translate_call(
+        call,
+        target.interface,
+        model=model,
+        output_limit=journey.output_limit or output_limit_of(journey.call, target, gateway.settings.hold),
+        dialect=target.provider.dialect,
+    )
 
 
 async def exchange(gateway: Gateway, journey: Journey, body: bytes) -> Result:
