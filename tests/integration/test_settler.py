@@ -2,7 +2,7 @@
 
 import asyncio
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
@@ -59,6 +59,18 @@ class Counts:
         )
 
 
+def play(ledger: Ledger, run: Callable[[], Awaitable[None]]) -> None:
+    """Run a scene on a loop of its own, and close the connections that served its reads before the loop ends."""
+
+    async def whole() -> None:
+        try:
+            await run()
+        finally:
+            await ledger.close_reads()
+
+    asyncio.run(whole())
+
+
 async def until(holds: Callable[[], bool], seconds: float = 20) -> None:
     """Wait until something holds."""
     deadline = monotonic() + seconds
@@ -95,7 +107,7 @@ def test_a_request_is_settled(ledger: Ledger, tmp_path: Path) -> None:
         await settler.drain(1)
         assert settler.running == 0
 
-    asyncio.run(run())
+    play(ledger, run)
     assert Spool(tmp_path).waiting() == 0
     require_ended(ledger, ["plain"])
 
@@ -116,7 +128,7 @@ def test_a_database_that_goes_away_for_a_while(cluster: Cluster, ledger: Ledger,
         await until(lambda: counts.delivered == 200)
         await settler.drain(1)
 
-    asyncio.run(run())
+    play(ledger, run)
     assert (counts.spooled, counts.delivered, counts.rejected, spool.rejected()) == (200, 200, 0, 0)
     require_ended(ledger, [f"r{number}" for number in numbers])
 
@@ -146,7 +158,7 @@ def test_a_database_that_goes_away_under_load(cluster: Cluster, ledger: Ledger, 
         assert not any(isinstance(outcome, Refused) for outcome in outcomes)
         assert counts.spooled == counts.delivered == outcomes.count(None)
 
-    asyncio.run(run())
+    play(ledger, run)
     assert spool.rejected() == 0
     require_ended(ledger, [f"r{number}" for number in numbers])
 
@@ -163,7 +175,7 @@ def test_a_short_absence_is_waited_for(cluster: Cluster, ledger: Ledger, tmp_pat
         assert [type(await ending) for ending in endings] == [Posted] * len(numbers)
         await settler.drain(1)
 
-    asyncio.run(run())
+    play(ledger, run)
     assert Spool(tmp_path).waiting() == 0
     require_ended(ledger, [f"r{number}" for number in numbers])
 
@@ -192,7 +204,7 @@ def test_last_words_that_come_one_by_one(cluster: Cluster, ledger: Ledger, tmp_p
         await until(lambda: spool.waiting() == 0)
         await settler.drain(1)
 
-    asyncio.run(run())
+    play(ledger, run)
     require_ended(ledger, [f"r{number}" for number in (*here, *away, *cut)])
 
 
@@ -219,7 +231,7 @@ def test_earlier_words_come_first_however_long_they_take(ledger: Ledger, tmp_pat
             await settler.drain(1)
         await spool.post_all(InProcessBooks(ledger))
 
-    asyncio.run(run())
+    play(ledger, run)
     require_ended(ledger, [f"r{number}" for number in numbers])
 
 
@@ -241,7 +253,7 @@ def test_a_caller_that_is_cancelled(ledger: Ledger, tmp_path: Path) -> None:
         assert all(caller.cancelled() for caller in done)
         await settler.drain(5)
 
-    asyncio.run(run())
+    play(ledger, run)
     assert Spool(tmp_path).waiting() == 0
     require_ended(ledger, [f"r{number}" for number in numbers])
 
@@ -284,7 +296,7 @@ def test_a_loop_that_ends_without_a_word(cluster: Cluster, ledger: Ledger, tmp_p
         assert not any(ending.done() for ending in endings)
 
     cluster.stop()
-    asyncio.run(run())
+    play(ledger, run)
     assert Spool(tmp_path).waiting() == 5
     cluster.start()
     asyncio.run(Spool(tmp_path).post_all(InProcessBooks(ledger)))
@@ -306,7 +318,7 @@ def test_neither_database_nor_disk(cluster: Cluster, ledger: Ledger, tmp_path: P
         assert [type(await ending) for ending in endings] == [Posted] * len(numbers)
         await settler.drain(1)
 
-    asyncio.run(run())
+    play(ledger, run)
     require_ended(ledger, [f"r{number}" for number in numbers])
 
 
@@ -321,7 +333,7 @@ def test_what_is_refused_for_good_is_told_and_kept(ledger: Ledger, tmp_path: Pat
         assert outcome.code is Refusal.REQUEST_UNKNOWN
         await settler.drain(1)
 
-    asyncio.run(run())
+    play(ledger, run)
     assert (counts.rejected, spool.rejected(), spool.waiting()) == (1, 1, 0)
 
 
@@ -340,5 +352,5 @@ def test_books_that_break_lose_nothing(ledger: Ledger, tmp_path: Path) -> None:
             await settler.drain(1)
         await Spool(tmp_path).post_all(InProcessBooks(ledger))
 
-    asyncio.run(run())
+    play(ledger, run)
     require_ended(ledger, [f"r{number}"])
