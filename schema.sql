@@ -506,16 +506,17 @@ create table projections.request (
 ) partition by list (generation);
 
 -- Pages are in the order of time, the latest first. Nothing that changes when a request is settled is in an index, so
--- that its row is changed in place.
+-- that its row is changed in place. The time of all is a sum, so that no page of one workspace is planned to walk it.
 create index request_by_time on projections.request (workspace_id, began_at, request_id);
-create index request_by_time_of_all on projections.request (began_at, workspace_id, request_id);
+create index request_by_time_of_all on projections.request ((began_at + 0), workspace_id, request_id);
 create index request_by_key on projections.request (workspace_id, api_key_id, began_at, request_id);
 create index request_by_run on projections.request (workspace_id, run, began_at, request_id) where run is not null;
 create index request_by_end_user on projections.request (workspace_id, end_user, began_at, request_id)
     where end_user is not null;
 create index request_that_went_wrong on projections.request (workspace_id, began_at, request_id) where went_wrong;
 
--- What spend is told apart by: one row per combination that occurred in a workspace, named by a digest of it.
+-- What spend is told apart by: one row per combination that occurred in a workspace, named by a digest of it. Names
+-- of combinations that an explanation does not tell apart begin with the same seven bytes.
 -- `first_*` is where a request was routed to before any fallback; `cost_unit` is the unit of the provider's bill.
 create table projections.spend_cell (
     workspace_id    text collate "C" not null,

@@ -10,6 +10,7 @@ from gateway.books.in_process import InProcessBooks
 from gateway.companion import Companion, Errand
 from gateway.edge.gateway import Gateway
 from gateway.edge.handlers import create_edge_handlers, take_calls
+from gateway.lag import show_lag
 from gateway.settings import Settings
 from ledger.api.app import Part, create_app
 from ledger.api.context import ApiContext
@@ -52,7 +53,7 @@ class Service(Struct, frozen=True):
 
 
 def open_service(url: str, purpose: str, verify_minutes: int) -> Service:
-    """Start the writer and the sweeper on a database, and beside them a follower and the scheduled verification."""
+    """Start the writer and the sweeper on a database, and beside them the followers and the scheduled verification."""
     ledger = Ledger(url, purpose=purpose)
     companion = Companion(Errand(url, verify_minutes * 60))
     context = ApiContext(ledger)
@@ -66,12 +67,13 @@ def open_service(url: str, purpose: str, verify_minutes: int) -> Service:
         "Holds that expired since the start: calls that cost us something, maybe, and nobody pays for.",
         lambda: ledger.expired_holds,
     )
+    show_lag(context.metrics.registry, companion.lag_of)
     companion.start()
     return Service(ledger, JournalReader(url), companion, context)
 
 
 def close_service(service: Service) -> None:
-    """Stop everything: nothing new is taken, what is waiting is committed, the follower ends."""
+    """Stop everything: nothing new is taken, what is waiting is committed, the followers end."""
     service.ledger.close(DRAIN_SECONDS)
     service.companion.stop()
 

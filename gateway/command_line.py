@@ -122,6 +122,54 @@ def receipt(
 
 
 @app.command
+def why(
+    *,
+    bucket: str | None = None,
+    measure: Literal["charge", "cost"] = "charge",
+    unit: str | None = None,
+    from_: Annotated[str | None, Parameter(name="--from")] = None,
+    to: str | None = None,
+    against: str | None = None,
+    by: Literal["workspace", "project", "key", "workflow", "run", "model", "route", "tier"] | None = None,
+    workspace: str | None = None,
+    zone: str | None = None,
+    data: Data = DEFAULT_DATA,
+    ledger: LedgerUrl = None,
+    as_json: Json = False,
+) -> int:
+    """Say why charge or cost differs between two periods: the last seven full days against the seven before.
+
+    Parameters
+    ----------
+    bucket
+        Only this bucket; without it each by itself.
+    measure
+        What customers owe in the bucket's unit, or what providers bill us in theirs.
+    unit
+        Only amounts in this unit.
+    from_
+        Where the later period begins: a day such as 2026-11-14, or an instant at a quarter of an hour.
+    to
+        Where it ends, itself not included.
+    against
+        Where the earlier period begins, as long as the later one; directly before it when absent.
+    by
+        Explain each value of this dimension by itself as well, the ten that changed most.
+    workspace
+        Only this workspace, in whose time zone days then begin.
+    zone
+        The time zone in which days begin, such as Asia/Shanghai.
+    """
+    from gateway.tools.why import run_why
+
+    asked = {
+        "bucket": bucket, "measure": measure, "unit": unit, "from": from_, "to": to, "against": against, "by": by,
+        "zone": zone,
+    }  # fmt: skip
+    return run_why(asked, workspace, data, ledger, as_json=as_json)
+
+
+@app.command
 def replay(
     *,
     data: Data = DEFAULT_DATA,
@@ -139,7 +187,8 @@ def replay(
     at
         A position of the book, or a time of recording such as 2026-11-21T10:00:00Z.
     verify
-        Compare every wallet, hold, budget, account and the chain with what is live; exit 1 if anything differs.
+        Compare every wallet, hold, budget and account, what requests and spend add up to, and the chain with what is
+        live; exit 1 if anything differs.
     """
     from gateway.tools.replay import run_replay
 
@@ -147,8 +196,14 @@ def replay(
 
 
 @app.command
-def rebuild(*, data: Data = DEFAULT_DATA, projection: Literal["journal"] = "journal") -> int:
-    """Fill a new generation of a projection from the books and swap it in, while the service runs."""
+def rebuild(*, data: Data = DEFAULT_DATA, projection: Literal["all", "journal", "route_ledger"] = "all") -> int:
+    """Fill a new generation of a projection from the books and swap it in, while the service runs.
+
+    Parameters
+    ----------
+    projection
+        Which one; all of them, one after the other, when absent.
+    """
     from gateway.tools.replay import run_rebuild
 
     return run_rebuild(data, projection)

@@ -1,8 +1,8 @@
-"""The work beside a server, in a process of its own: the follower and the scheduled verification.
+"""The work beside a server, in a process of its own: the followers and the scheduled verification.
 
 In the server's own process they would take turns with every post for the interpreter. The companion lives as long
 as its standard input is open, so it ends with its server, however that ends; one that dies is started again. It
-says each verification's result as a line of JSON.
+says each verification's result, and how far the projections are behind, as a line of JSON.
 """
 
 import logging
@@ -15,7 +15,10 @@ from collections.abc import Callable
 
 import msgspec
 
+from gateway.lag import LagReport, LagWatch
 from gateway.verification import Verification, VerificationResult
+from projections.collecting import rare_collections
+from projections.every import every_projection
 from projections.followers import Follower
 
 log = logging.getLogger(__name__)
@@ -23,24 +26,34 @@ log = logging.getLogger(__name__)
 RESTART_SECONDS = 1.0
 STOP_SECONDS = 10.0
 POLITENESS = 5
+SPEAKING = threading.Lock()
 FOLLOW_SECONDS = 0.1
 """How often a companion looks for news by itself: it gets no hints."""
 
 
 class Errand(msgspec.Struct, frozen=True):
-    """What a companion is told in its first line: the database, and how often to verify (0 is never)."""
+    """What a companion is told in its first line: the database, how often to verify (0 is never) and to measure."""
 
     url: str
     verify_seconds: float
+    lag_seconds: float = 10.0
+
+
+class Said(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A line of a companion: one of these."""
+
+    verified: VerificationResult | None = None
+    lag: LagReport | None = None
 
 
 class Companion(threading.Thread):
-    """Keeps a companion process running, and keeps the last verification's result."""
+    """Keeps a companion process running, and keeps what it said last of each."""
 
     def __init__(self, errand: Errand) -> None:
         super().__init__(name="companion", daemon=True)
         self.errand = errand
         self.last: VerificationResult | None = None
+        self.lag: LagReport | None = None
         self._stopping = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
@@ -49,6 +62,10 @@ class Companion(threading.Thread):
     def differences(self) -> int:
         """How many differences the last verification found; -1 before the first one."""
         return -1 if self.last is None else self.last.differences
+
+    def lag_of(self, projection: str, field: str) -> float:
+        """Return a figure of a projection's lag as it was measured last; -1 before the first time."""
+        return -1.0 if self.lag is None else self.lag.figure(projection, field)
 
     def stop(self) -> None:
         """Let the companion finish its transaction and end."""
@@ -90,25 +107,34 @@ class Companion(threading.Thread):
         # Leaving the block closes the pipes and waits for the end.
         with process:
             for line in process.stdout:
-                self.last = msgspec.json.decode(line, type=VerificationResult)
+                said = msgspec.json.decode(line, type=Said)
+                self.last, self.lag = said.verified or self.last, said.lag or self.lag
+        # Nobody follows now: how far behind that is would be a guess.
+        self.lag = None
 
 
-def keep_company(say: Callable[[bytes], None]) -> None:
-    """Follow and verify until standard input is closed."""
+def keep_company(say: Callable[[Said], None]) -> None:
+    """Follow, measure and verify until standard input is closed."""
     errand = msgspec.json.decode(sys.stdin.buffer.readline(), type=Errand)
-    follower = Follower(errand.url, interval_seconds=FOLLOW_SECONDS)
-    verification = Verification(errand.url, errand.verify_seconds, lambda result: say(msgspec.json.encode(result)))
-    follower.start()
-    verification.start()
-    sys.stdin.buffer.read()
-    verification.stop()
-    follower.stop()
+    workers: list[Follower | LagWatch | Verification] = [
+        LagWatch(errand.url, errand.lag_seconds, lambda lag: say(Said(lag=lag))),
+        Verification(errand.url, errand.verify_seconds, lambda result: say(Said(verified=result))),
+    ]
+    workers += [Follower(errand.url, projection, FOLLOW_SECONDS) for projection in every_projection()]
+    with rare_collections():
+        for worker in workers:
+            worker.start()
+        sys.stdin.buffer.read()
+        for worker in workers:
+            worker.stop()
 
 
-def say_line(line: bytes) -> None:
+def say_line(said: Said) -> None:
     """Write a line to standard output at once."""
-    sys.stdout.buffer.write(line + b"\n")
-    sys.stdout.buffer.flush()
+    line = msgspec.json.encode(said) + b"\n"
+    with SPEAKING:
+        sys.stdout.buffer.write(line)
+        sys.stdout.buffer.flush()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What may be asked of a ledger, and what its answers are, without I/O: each function returns the steps of one call."""
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -9,7 +9,7 @@ import msgspec
 from gateway.ledger_answers import CatalogAnswer, Decoder, catalog_of
 from gateway.ledger_errors import AnswerUnreadable, RefusedByLedger
 from gateway.ledger_exchange import Call, Patience, Retrying, Step, Timing, exchange, is_passing, refused_by
-from gateway.ledger_journal import Listing, Page, decode_receipt, decode_trial_balance
+from gateway.ledger_journal import Listing, Page, decode_change, decode_receipt, decode_run, decode_trial_balance
 from ledger.api.answers import Balance, Balances, CommandAnswer, KeyAnswer
 from ledger.api.command_table import BASE_PATH, COMMAND_ROUTES, COMMANDS_MAX, COMMANDS_PATH
 from ledger.api.refusal_table import RETRY_AFTER_SECONDS, HttpRefusal
@@ -20,7 +20,9 @@ from ledger.core.identifiers import IDENTIFIER_PATTERN
 from ledger.core.refusals import Refusal
 from ledger.workspace.commands import IssueApiKey
 from projections.api.answers import TrialBalance
-from projections.receipt.answers import Receipt
+from projections.change.answers import Change
+from projections.receipt.answers import CustomerReceipt
+from projections.route_ledger.answers import CustomerRunView, RunView
 
 BATCH_BYTES_MAX = 900_000
 """Below the 1 MB that the ledger takes in one body."""
@@ -162,18 +164,32 @@ class Calls:
         balance: TrialBalance = decode_trial_balance(reply.body)
         return balance
 
-    def receipt(self, request_id: str, workspace_id: str | None, at_least_position: int) -> Steps[Receipt]:
+    def receipt(self, request_id: str, workspace_id: str | None, at_least_position: int) -> Steps[CustomerReceipt]:
         """Read the receipt of a request; without a workspace the key's own."""
         parameters = {} if workspace_id is None else {"workspace_id": workspace_id}
         if at_least_position:
             parameters["at_least_position"] = str(at_least_position)
         reply = yield from exchange(get_call("requests", request_id, **parameters), self.patience())
-        receipt: Receipt = decode_receipt(reply.body)
+        receipt: CustomerReceipt = decode_receipt(reply.body)
         return receipt
+
+    def run(self, run: str, workspace_id: str | None, cursor: str | None) -> Steps[CustomerRunView | RunView]:
+        """Read a run's totals and a page of its requests; without a workspace the key's own."""
+        asked = {"run": run, "workspace_id": workspace_id, "cursor": cursor, "limit": PAGE_LIMIT}
+        parameters = {name: value for name, value in asked.items() if value is not None}
+        reply = yield from exchange(get_call("runs", **parameters), self.patience())
+        view: CustomerRunView | RunView = decode_run(reply.body)
+        return view
+
+    def change(self, asked: Mapping[str, str]) -> Steps[Change]:
+        """Read why two periods differ."""
+        reply = yield from exchange(get_call("spend", "change", **asked), self.patience())
+        change: Change = decode_change(reply.body)
+        return change
 
     def page(self, listing: Listing[T], cursor: str | None, at_least_position: int) -> Steps[Page[T]]:
         """Read the page of a listing that a cursor leads to, the first one without."""
-        parameters = {"limit": PAGE_LIMIT}
+        parameters = {**listing.parameters, "limit": PAGE_LIMIT}
         if cursor is not None:
             parameters["cursor"] = cursor
         elif at_least_position:

@@ -10,10 +10,10 @@ decided without I/O is in `ledger_calls` and `ledger_exchange`; both clients her
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from copy import copy
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self, TypeVar, Unpack
 
 import httpx
 
@@ -24,8 +24,10 @@ from gateway.ledger_exchange import Lost, Pause, Reply, Retrying, Send, Timing
 from gateway.ledger_http import DICE, RETRYING, client_settings, lost, reply_of, request_settings
 from gateway.ledger_journal import (
     Listing,
+    RequestFilters,
     entries_listing,
     events_listing,
+    requests_listing,
     statement_listing,
 )
 from gateway.ledger_operating import OperatingCalls
@@ -35,7 +37,9 @@ from ledger.core.commands import Command
 from ledger.operating import MOMENT_MAX, Caller, Health, PinnedResponse, RefusedCalls, RefusedCallsPage
 from ledger.workspace.commands import IssueApiKey
 from projections.api.answers import BookEvent, JournalEntry, StatementLine, TrialBalance
-from projections.receipt.answers import Receipt
+from projections.change.answers import Change
+from projections.receipt.answers import CustomerReceipt, Receipt
+from projections.route_ledger.answers import CustomerRequestLine, CustomerRunView, RequestLine, RunView
 
 __all__ = [
     "AnswerUnreadable",
@@ -44,6 +48,9 @@ __all__ = [
     "Balances",
     "BookEvent",
     "CommandAnswer",
+    "CustomerReceipt",
+    "CustomerRequestLine",
+    "CustomerRunView",
     "JournalEntry",
     "KeyAnswer",
     "LedgerClient",
@@ -52,7 +59,10 @@ __all__ = [
     "PostOutcome",
     "Receipt",
     "RefusedByLedger",
+    "RequestFilters",
+    "RequestLine",
     "Retrying",
+    "RunView",
     "StatementLine",
     "TrialBalance",
     "event_of",
@@ -122,9 +132,25 @@ class LedgerClient:
         """Return the trial balance of a workspace, or over all books. Raises LedgerError."""
         return self._run(self._calls.trial_balance(workspace_id, at_least_position))
 
-    def receipt(self, request_id: str, workspace_id: str | None = None, *, at_least_position: int = 0) -> Receipt:
+    def receipt(
+        self, request_id: str, workspace_id: str | None = None, *, at_least_position: int = 0
+    ) -> CustomerReceipt:
         """Return a request's receipt as the key may see it; the platform's names the workspace. Raises LedgerError."""
         return self._run(self._calls.receipt(request_id, workspace_id, at_least_position))
+
+    def run(self, run: str, workspace_id: str | None = None, cursor: str | None = None) -> CustomerRunView | RunView:
+        """Return a run's totals as they are now, and a page of its requests in order of time. Raises LedgerError."""
+        return self._run(self._calls.run(run, workspace_id, cursor))
+
+    def change(self, asked: Mapping[str, str]) -> Change:
+        """Return why charge or cost differs between two periods; `asked` as in a query. Raises LedgerError."""
+        return self._run(self._calls.change(asked))
+
+    def requests(
+        self, *, at_least_position: int = 0, **filters: Unpack[RequestFilters]
+    ) -> Iterator[CustomerRequestLine]:
+        """Yield the route ledger's requests, the latest first, as the key may see them. Raises LedgerError."""
+        return self._pages(requests_listing(filters), at_least_position)
 
     def entries(self, workspace_id: str, *, at_least_position: int = 0) -> Iterator[JournalEntry]:
         """Yield a workspace's entries in order. Raises LedgerError."""
@@ -269,9 +295,27 @@ class AsyncLedgerClient:
         """Return the trial balance of a workspace, or over all books. Raises LedgerError."""
         return await self._run(self._calls.trial_balance(workspace_id, at_least_position))
 
-    async def receipt(self, request_id: str, workspace_id: str | None = None, *, at_least_position: int = 0) -> Receipt:
+    async def receipt(
+        self, request_id: str, workspace_id: str | None = None, *, at_least_position: int = 0
+    ) -> CustomerReceipt:
         """Return a request's receipt as the key may see it; the platform's names the workspace. Raises LedgerError."""
         return await self._run(self._calls.receipt(request_id, workspace_id, at_least_position))
+
+    async def run(
+        self, run: str, workspace_id: str | None = None, cursor: str | None = None
+    ) -> CustomerRunView | RunView:
+        """Return a run's totals as they are now, and a page of its requests in order of time. Raises LedgerError."""
+        return await self._run(self._calls.run(run, workspace_id, cursor))
+
+    async def change(self, asked: Mapping[str, str]) -> Change:
+        """Return why charge or cost differs between two periods; `asked` as in a query. Raises LedgerError."""
+        return await self._run(self._calls.change(asked))
+
+    def requests(
+        self, *, at_least_position: int = 0, **filters: Unpack[RequestFilters]
+    ) -> AsyncIterator[CustomerRequestLine]:
+        """Yield the route ledger's requests, the latest first, as the key may see them. Raises LedgerError."""
+        return self._pages(requests_listing(filters), at_least_position)
 
     def entries(self, workspace_id: str, *, at_least_position: int = 0) -> AsyncIterator[JournalEntry]:
         """Yield a workspace's entries in order. Raises LedgerError."""

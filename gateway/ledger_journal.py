@@ -1,13 +1,21 @@
-"""A ledger elsewhere: what it answers to reads of its journal, and its listings. Nothing adds two buckets."""
+"""A ledger elsewhere: what it answers to reads of its journal, and its listings. Nothing adds two buckets.
+
+Of requests a key of the platform is told more: the answer is then a `Receipt`, a `RequestLine`, a `RunView`, which have
+the fields of what a workspace's own key gets, and `platform` beside them.
+"""
 
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypedDict, TypeVar
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from gateway.ledger_answers import Decoder
+from ledger.core.commands import to_datetime
 from projections.api.answers import BookEvent, JournalEntry, StatementLine, TrialBalance
-from projections.receipt.answers import Receipt
+from projections.change.answers import Change
+from projections.receipt.answers import CustomerReceipt, Receipt
+from projections.route_ledger.answers import CustomerRequestLine, CustomerRunView, RequestLine, RunView
 
 T = TypeVar("T")
 
@@ -21,17 +29,67 @@ class Page(msgspec.Struct, Generic[T], frozen=True):
 
 
 class Listing(msgspec.Struct, Generic[T], frozen=True):
-    """Something that is read page by page: the names in its path, and how a page is decoded."""
+    """Something that is read page by page: the names in its path, how a page is decoded, and what is asked."""
 
     names: tuple[str, ...]
     decode: Callable[[bytes], Page[T]]
+    parameters: dict[str, str] = {}
+
+
+class RequestFilters(TypedDict, total=False):
+    """Which requests are asked for. They began at `begin` or later and before `end`, in microseconds since 1970."""
+
+    workspace_id: str
+    project: str
+    key: str
+    end_user: str
+    workflow: str
+    run: str
+    model: str
+    route: str
+    tier: str
+    provider: str
+    bucket: str
+    status: str
+    fallback: bool
+    begin: int
+    end: int
+
+
+class Told(msgspec.Struct, frozen=True):
+    """Whether an answer tells what is the platform's alone: itself, in its lines, or in its totals."""
+
+    platform: msgspec.Raw | UnsetType = UNSET
+    data: list["Told"] = []
+    buckets: list["Told"] = []
+
+    def is_whole(self) -> bool:
+        """Return whether any part of it does."""
+        return self.platform is not UNSET or any(each.is_whole() for each in (*self.data[:1], *self.buckets[:1]))
+
+
+class EitherDecoder:
+    """Reads an answer of which the platform gets more as the one or the other type, or says that it is neither."""
+
+    def __init__(self, whole: Any, customers: Any) -> None:
+        self._told = Decoder(Told)
+        self._whole = Decoder(whole)
+        self._customers = Decoder(customers)
+
+    def __call__(self, body: bytes) -> Any:
+        """Return the answer. Raises AnswerUnreadable."""
+        told: Told = self._told(body)
+        return self._whole(body) if told.is_whole() else self._customers(body)
 
 
 decode_trial_balance = Decoder(TrialBalance)
 decode_entries = Decoder(Page[JournalEntry])
 decode_events = Decoder(Page[BookEvent])
 decode_statement = Decoder(Page[StatementLine])
-decode_receipt = Decoder(Receipt)
+decode_receipt = EitherDecoder(Receipt, CustomerReceipt)
+decode_requests = EitherDecoder(Page[RequestLine], Page[CustomerRequestLine])
+decode_run = EitherDecoder(RunView, CustomerRunView)
+decode_change = Decoder(Change)
 
 
 def entries_listing(workspace_id: str) -> Listing[JournalEntry]:
@@ -47,3 +105,22 @@ def events_listing(workspace_id: str) -> Listing[BookEvent]:
 def statement_listing(workspace_id: str, bucket: str) -> Listing[StatementLine]:
     """Return the listing of a wallet's statement."""
     return Listing(("wallets", workspace_id, bucket, "statement"), decode_statement)
+
+
+def requests_listing(filters: RequestFilters) -> Listing[CustomerRequestLine]:
+    """Return the listing of the requests that are asked for."""
+    return Listing(("requests",), decode_requests, dict(map(parameter_of, filters.items())))
+
+
+def parameter_of(given: tuple[str, Any]) -> tuple[str, str]:
+    """Return a filter as it is sent."""
+    name, value = given
+    if name in INSTANTS:
+        return INSTANTS[name], to_datetime(value).isoformat().replace("+00:00", "Z")
+    if isinstance(value, bool):
+        return name, "yes" if value else "no"
+    return name, value
+
+
+INSTANTS = {"begin": "from", "end": "to"}
+"""Filters that are instants, and what they are called in a query."""

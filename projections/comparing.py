@@ -11,7 +11,13 @@ from ledger.wallet.state import WalletState
 from ledger.workspace.budgets import Budget
 from projections.replaying import BookReplay, Turnovers
 
-__all__ = ["LiveBook", "LiveHold", "compare"]
+__all__ = ["Balances", "LiveBook", "LiveHold", "compare"]
+
+
+Balances = dict[tuple[str, str], int]
+"""Debit less credit by (bucket, account), in smallest parts."""
+
+OF_REQUESTS = ("revenue.", "overrun.", "refunds.")
 
 
 class LiveHold(msgspec.Struct, frozen=True):
@@ -25,7 +31,11 @@ class LiveHold(msgspec.Struct, frozen=True):
 
 
 class LiveBook(msgspec.Struct):
-    """What the write side and the journal have of one book, read in one snapshot."""
+    """What the write side, the journal and the route ledger have of one book, read in one snapshot.
+
+    `request_balances` and `spend_balances` are what the accounts must be in debt by, as the rows of requests and of
+    spend say.
+    """
 
     position: int = 0
     digest: bytes = b""
@@ -38,6 +48,9 @@ class LiveBook(msgspec.Struct):
     journal_position: int = 0
     accounts: Turnovers = {}
     leg_sums: Turnovers = {}
+    route_position: int = 0
+    request_balances: Balances = {}
+    spend_balances: Balances = {}
 
 
 def compare(live: LiveBook, replay: BookReplay) -> None:
@@ -53,6 +66,7 @@ def compare(live: LiveBook, replay: BookReplay) -> None:
     compare_budgets(live.budgets, state.budgets, replay)
     compare_identities(replay)
     compare_accounts(live, replay)
+    compare_routes(live, replay)
 
 
 def compare_head(live: LiveBook, replay: BookReplay) -> None:
@@ -132,10 +146,30 @@ def compare_accounts(live: LiveBook, replay: BookReplay) -> None:
     """Compare the journal with the accounts as they were at the position that the journal has reached."""
     if live.journal_position > live.position:
         replay.report("journal position", f"at most {live.position}", live.journal_position)
-    folded = replay.turnovers_at_mark or {}
+    folded = replay.turnovers_at.get(live.journal_position, {})
     for what, rows in (("account", live.accounts), ("legs of account", live.leg_sums)):
         for bucket, account in sorted(rows.keys() | folded.keys()):
             expected, found = folded.get((bucket, account), [0, 0]), rows.get((bucket, account), [0, 0])
             for side, wanted, present in zip(("debit_minor", "credit_minor"), expected, found, strict=True):
                 if wanted != present:
                     replay.report(f"{what} {bucket} {account} {side}", wanted, present)
+
+
+def compare_routes(live: LiveBook, replay: BookReplay) -> None:
+    """Compare what requests and spend add up to with the accounts at the position that the route ledger has reached."""
+    if live.route_position > live.position:
+        replay.report("route ledger position", f"at most {live.position}", live.route_position)
+    folded = replay.turnovers_at.get(live.route_position, {})
+    balances = {account: debit - credit for account, (debit, credit) in folded.items() if debit != credit}
+    of_routes = {account: minor for account, minor in balances.items() if account[1].startswith(OF_REQUESTS)}
+    held = {account: minor for account, minor in balances.items() if account[1] == WALLET_HELD}
+    compare_balances("requests of", of_routes | held, live.request_balances, replay)
+    compare_balances("spend of", of_routes, live.spend_balances, replay)
+
+
+def compare_balances(what: str, expected: Balances, found: Balances, replay: BookReplay) -> None:
+    """Report every account that is in debt by something else than it must be."""
+    for bucket, account in sorted(expected.keys() | found.keys()):
+        wanted, present = (balances.get((bucket, account), 0) for balances in (expected, found))
+        if wanted != present:
+            replay.report(f"{what} {bucket} {account}", wanted, present)

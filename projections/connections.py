@@ -12,7 +12,7 @@ from psycopg import Connection, Cursor, ServerCursor
 from psycopg.rows import TupleRow
 from psycopg.types.numeric import Int8BinaryDumper
 
-__all__ = ["PROJECTOR_ROLE", "connect_projector", "fetch_books", "run"]
+__all__ = ["BUILDING_SETTINGS", "PROJECTOR_ROLE", "connect_projector", "fetch_books", "run", "run_anew"]
 
 PROJECTOR_ROLE = "route_ledger_projector"
 PAGES_AHEAD = 3
@@ -26,6 +26,14 @@ SESSION_SETTINGS = {
     "enable_seqscan": "off",
     "enable_bitmapscan": "off",
     "plan_cache_mode": "force_generic_plan",
+    "jit": "off",
+}
+
+BUILDING_SETTINGS = {
+    "synchronous_commit": "off",
+    "lock_timeout": "2s",
+    "maintenance_work_mem": "256MB",
+    "work_mem": "64MB",
     "jit": "off",
 }
 
@@ -50,6 +58,14 @@ def connect_projector(url: str, purpose: str, settings: Mapping[str, str] = SESS
 def run(connection: Connection[TupleRow], query: LiteralString, parameters: tuple[Any, ...] = ()) -> Cursor[TupleRow]:
     """Send one statement, prepared, with binary results."""
     return connection.execute(query, parameters or None, prepare=True, binary=True)
+
+
+def run_anew(connection: Connection[TupleRow], query: LiteralString, parameters: tuple[Any, ...]) -> Cursor[TupleRow]:
+    """Send one statement that is planned each time, for a table that has several indexes and may just have been empty.
+
+    A plan that is kept from then would take any of them, whatever it has to walk through.
+    """
+    return connection.execute(query, parameters, prepare=False, binary=True)
 
 
 def fetch_books(cursor: ServerCursor[TupleRow], size: int) -> Iterator[tuple[str, list[Any]]]:

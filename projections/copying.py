@@ -1,4 +1,4 @@
-"""Rows of the journal as PostgreSQL's binary COPY takes them.
+"""Rows as PostgreSQL's binary COPY takes them: those of the journal, and what others need to encode theirs.
 
 Written by hand because it is the one place where millions of rows leave Python: the driver's own row and array
 writers cost two to three times as much. The format is that of the manual's page on COPY: each field is its
@@ -16,7 +16,7 @@ from psycopg.rows import TupleRow
 from ledger.store.queries import load_queries
 from projections.journal import EntryRow, LegRow
 
-__all__ = ["HEADER", "TRAILER", "copy_rows", "encode_entries", "encode_legs", "open_copy"]
+__all__ = ["HEADER", "NULL", "TRAILER", "copy_rows", "encode_entries", "encode_legs", "open_copy", "text_field"]
 
 QUERIES = load_queries("projections.sql", "copying.sql")
 

@@ -1,9 +1,9 @@
-"""Filling a generation's tables from the books: the part of a rebuild that can run in several processes.
+"""Filling a generation of the journal from the books: the part of a rebuild that can run in several processes.
 
 One connection reads events, two take rows by COPY: reading, folding and writing go on at the same time.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Any
@@ -13,6 +13,7 @@ from psycopg import Connection, Copy
 from psycopg.rows import TupleRow
 
 from ledger.store.queries import load_queries
+from projections.building import Book, OnEvents
 from projections.collecting import rare_collections
 from projections.connections import connect_projector, fetch_books
 from projections.copying import HEADER, TRAILER, encode_entries, encode_legs, open_copy
@@ -20,12 +21,11 @@ from projections.following import Advance, Page, PagedEvent, apply_page
 from projections.journal import EntryRow, JournalBook, LegRow
 from projections.journal_rows import turnover_rows, wallet_rows
 
-__all__ = ["Filled", "fill", "share_out"]
+__all__ = ["Filled", "fill"]
 
 QUERIES = load_queries("projections.sql", "rebuild.sql")
 EVENTS_PER_FETCH = 2000
 ROWS_PER_WRITE = 2000
-BOOKS_PER_SHARE = 20_000
 FILLING_SETTINGS = {"synchronous_commit": "off", "jit": "off", "enable_seqscan": "off", "enable_bitmapscan": "off"}
 TYPES_OF_ACCOUNTS = ("text", "int4", "text", "text", "numeric", "numeric")
 TYPES_OF_WALLETS = ("text", "int4", "text", "text", "int4", "int8")
@@ -38,29 +38,14 @@ class Filled(msgspec.Struct, frozen=True):
     events: int
 
 
-def share_out(books: Sequence[tuple[str, int]], events_per_share: int) -> list[list[str]]:
-    """Return books (name, events) in shares of about the same work, the largest books first."""
-    shares: list[list[str]] = []
-    events = 0
-    for name, size in sorted(books, key=lambda book: (-book[1], book[0])):
-        if not shares or events + size > events_per_share or len(shares[-1]) == BOOKS_PER_SHARE:
-            shares.append([])
-            events = 0
-        shares[-1].append(name)
-        events += size
-    return shares
-
-
-def fill(
-    url: str, generation: int, workspace_ids: list[str], on_events: Callable[[int], None] = lambda events: None
-) -> Filled:
+def fill(url: str, generation: int, books: list[Book], on_events: OnEvents) -> Filled:
     """Apply all events of some books to a generation that has no keys yet."""
     advances: dict[str, Advance] = {}
     with rare_collections(), ExitStack() as stack:
         reading = stack.enter_context(connect_projector(url, "rebuild", FILLING_SETTINGS))
         sink = stack.enter_context(Sink(url, generation))
         book = JournalBook("", generation)
-        for workspace_id, events in read_events(reading, workspace_ids):
+        for workspace_id, events in read_events(reading, [name for name, _ in books]):
             if workspace_id != book.workspace_id:
                 sink.end(book)
                 book = JournalBook(workspace_id, generation)

@@ -15,12 +15,17 @@ from ledger.events import REQUEST_STREAM, Recorded
 from ledger.store.queries import load_queries
 from ledger.store.reader_pool import ReaderPool
 from projections.connections import PROJECTOR_ROLE
+from projections.spend.reading import SpendReader
 
 __all__ = [
     "AccountRow", "AccountRows", "EntryWithLegs", "Failure", "JournalReader", "Lag", "LegOfEntry", "StatementRow",
 ]  # fmt: skip
 
-QUERIES = load_queries("projections.sql", "reading.sql")
+QUERIES = {
+    name: query
+    for file in ("reading.sql", "requests.sql")
+    for name, query in load_queries("projections.sql", file).items()
+}
 WAIT_SECONDS_MAX = 5.0
 POLL_SECONDS = (0.005, 0.1)
 """The first and the longest pause between two looks at a position."""
@@ -103,12 +108,16 @@ class JournalReader:
     """Reads over a small pool. Every method raises Refused(UNAVAILABLE) when the database is away."""
 
     def __init__(self, url: str) -> None:
-        options = f"-c role={PROJECTOR_ROLE} -c default_transaction_read_only=on -c statement_timeout=30s"
+        # Conditions that are left out must not cost the ones that are given their index.
+        plans = "-c plan_cache_mode=force_custom_plan"
+        options = f"-c role={PROJECTOR_ROLE} -c default_transaction_read_only=on -c statement_timeout=30s {plans}"
         self._pool = ReaderPool(url, QUERIES, "journal reader", options)
+        self.spend = SpendReader(url)
 
     async def close(self) -> None:
         """Close the connections, if there were any."""
         await self._pool.close()
+        await self.spend.close()
 
     async def fetch(self, query: str, /, **parameters: Any) -> list[TupleRow]:
         """Return the rows of a named query."""
@@ -182,16 +191,16 @@ class JournalReader:
         rows = await self.fetch("read_book_position", workspace_id=workspace_id)
         return int(rows[0][0]) if rows else 0
 
-    async def journal_position(self, workspace_id: str) -> int:
-        """Return the position up to which the journal has followed a book."""
-        rows = await self.fetch("read_journal_position", workspace_id=workspace_id)
+    async def followed_position(self, workspace_id: str, projection: str = "journal") -> int:
+        """Return the position up to which a projection has followed a book."""
+        rows = await self.fetch("read_followed_position", workspace_id=workspace_id, projection=projection)
         return int(rows[0][0]) if rows else 0
 
-    async def wait_for(self, workspace_id: str, position: int) -> int:
-        """Return the followed position once it is at least `position`, or the one reached when 5 s are over."""
+    async def wait_for(self, workspace_id: str, position: int, projection: str = "journal") -> int:
+        """Return a projection's position once it is at least `position`, or the one reached when 5 s are over."""
         deadline = monotonic() + WAIT_SECONDS_MAX
         pause, longest = POLL_SECONDS
-        while (reached := await self.journal_position(workspace_id)) < position and monotonic() < deadline:
+        while (reached := await self.followed_position(workspace_id, projection)) < position and monotonic() < deadline:
             await asyncio.sleep(pause)
             pause = min(2 * pause, longest)
         return reached

@@ -7,20 +7,18 @@ a large one streams through memory.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
-from typing import Any
 
 import msgspec
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from ledger.core.commands import to_microseconds
-from ledger.request.state import RequestState
 from ledger.store.queries import load_queries
 from ledger.wallet.state import WalletState
-from ledger.workspace.budgets import Budget
 from projections.collecting import rare_collections
-from projections.comparing import LiveBook, LiveHold, compare
+from projections.comparing import compare
 from projections.connections import connect_projector, fetch_books, run
+from projections.live_books import read_live
 from projections.replaying import BookReplay, Difference, ReplayedEvent
 
 __all__ = ["Difference", "ReplayReport", "ReplayedAccount", "ReplayedWallet", "replay"]
@@ -38,8 +36,6 @@ REPLAY_SETTINGS = {
 
 OnProgress = Callable[[int, int], None]
 """Called with the events folded so far and the events there were when the replay began."""
-
-_decode_state = msgspec.json.Decoder(RequestState).decode
 
 
 class ReplayedWallet(msgspec.Struct, frozen=True):
@@ -127,14 +123,15 @@ def replay_snapshot(
     """Yield how many events were folded, now and then, and each book when it is complete and compared."""
     run(connection, QUERIES["begin"])
     if verify:
-        run(connection, QUERIES["hold_journal"], (names,))
+        run(connection, QUERIES["hold_projections"], (names,))
     live = read_live(connection, names) if verify else {}
 
     def earlier(workspace_id: str, stream: str, version: int) -> list[tuple[int, bytes]]:
         rows = run(connection, QUERIES["read_earlier"], (workspace_id, stream, version)).fetchall()
         return [(row[0], row[1]) for row in rows]
 
-    books = {name: BookReplay(name, earlier, live[name].journal_position if verify else None) for name in names}
+    marks = {name: (book.journal_position, book.route_position) for name, book in live.items()}
+    books = {name: BookReplay(name, earlier, marks.get(name, ())) for name in names}
     for name, events in read_events(connection, names, at_position, until):
         books[name].apply(events)
         yield len(events)
@@ -152,40 +149,6 @@ def read_events(
     with connection.cursor("events") as cursor:
         cursor.execute(QUERIES["read_events"], (names, at_position, until), binary=True)
         yield from fetch_books(cursor, EVENTS_PER_FETCH)
-
-
-def read_live(connection: Connection[TupleRow], names: list[str]) -> dict[str, LiveBook]:
-    """Return what is live of some books."""
-    books = {name: LiveBook() for name in names}
-
-    def rows(query: str) -> Iterator[tuple[LiveBook, list[Any]]]:
-        for name, *row in run(connection, QUERIES[query], (names,)):
-            yield books[name], row
-
-    for book, row in rows("read_heads"):
-        book.position, book.digest, book.recorded_at, book.workspace_version, book.catalog_version = row
-    for book, row in rows("read_wallets"):
-        book.wallets[row[0]] = WalletState(*row)
-    for book, (request_id, bucket, held, expires_at, budgets, state) in rows("read_holds"):
-        book.holds[request_id] = LiveHold(bucket, held, expires_at, tuple(budgets), decode_state(state))
-    for book, (name, held, charged) in rows("read_budgets"):
-        book.budgets[name] = Budget(held, charged)
-    for book, (position,) in rows("read_progress"):
-        book.journal_position = position
-    for book, (bucket, account, debit, credit) in rows("read_accounts"):
-        book.accounts[bucket, account] = [int(debit), int(credit)]
-    for book, (bucket, debit_account, credit_account, minor) in rows("read_leg_sums"):
-        book.leg_sums.setdefault((bucket, debit_account), [0, 0])[0] += int(minor)
-        book.leg_sums.setdefault((bucket, credit_account), [0, 0])[1] += int(minor)
-    return books
-
-
-def decode_state(state: bytes) -> RequestState | None:
-    """Return the state that a hold's row has, None for bytes that are none."""
-    try:
-        return _decode_state(state)
-    except msgspec.MsgspecError:
-        return None
 
 
 def report_of(book: BookReplay) -> ReplayReport:

@@ -59,15 +59,16 @@ class BookReplay:
     few earlier events again.
     """
 
-    def __init__(self, workspace_id: str, earlier: Earlier, mark: int | None = None) -> None:
+    def __init__(self, workspace_id: str, earlier: Earlier, marks: Iterable[int] = ()) -> None:
         self.state = BookState(workspace_id)
         self._buckets: defaultdict[str, dict[str, list[int]]] = defaultdict(dict)
-        self.turnovers_at_mark: Turnovers | None = {} if mark == 0 else None
+        self.turnovers_at: dict[int, Turnovers] = {}
+        """What had gone through the accounts at each of the marks that was reached."""
         self.digest = start_digest(workspace_id)
         self.differences: list[Difference] = []
         self.is_broken = False
         self._earlier = earlier
-        self._mark = mark
+        self._marks = frozenset(marks)
         self._leaf_start = b"\x00" + field(FORMAT) + field(workspace_id.encode())
         self._tags: dict[str, bytes] = {}
 
@@ -156,8 +157,8 @@ class BookReplay:
                     turnovers[leg.credit_account][1] += minor
                 except KeyError:
                     turnovers[leg.credit_account] = [0, minor]
-        if position == self._mark:
-            self.turnovers_at_mark = self.turnovers
+        if position in self._marks:
+            self.turnovers_at[position] = self.turnovers
 
     def _look_back(self, stream: str, version: int) -> RequestState:
         """Return a request that had ended, folded from the events before this version."""

@@ -27,9 +27,13 @@ from ledger.catalog.events import (
 from ledger.catalog.state import Catalog, fold_catalog
 from ledger.core.amounts import AMOUNT_MINOR_MAX, Amount, Unit
 from ledger.core.rounding import Rounding
-from ledger.pricing.rate_cards import ModelRates, RateCard
+from ledger.pricing.rate_cards import ModelRates, RateCard, rates_for
+from ledger.pricing.rating import rate_tokens
 from ledger.pricing.usage import INPUT_PARTS, OUTPUT_PARTS, PARTS, Usage
 from ledger.workspace.events import KeyLimits
+from projections.change.cells import ChangeCell, Period
+from projections.change.prices import PriceList
+from projections.route_ledger.spending import Sums
 
 TOO_SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
 settings.register_profile("default", max_examples=60, deadline=None, suppress_health_check=TOO_SLOW)
@@ -256,3 +260,89 @@ def routing_conditions(draw: st.DrawFn) -> Conditions:
         dict.fromkeys(circuits, "its circuit is open"),
         dict.fromkeys(empty, "the account is empty"),
     )
+
+
+CHANGE_ROUTES: dict[str, tuple[str, str | None, str]] = {
+    "a1": ("credit", None, "USD"), "a2": ("credit", "deep", "USD"), "a3": ("credit", None, "USD"),
+    "a4": ("credit", None, "CNY"), "b1": ("tokens", None, "CNY"), "b2": ("tokens", "deep", "USD"),
+}  # fmt: skip
+"""Routes of generated histories: bucket, depth, and the unit that they are billed in."""
+CHANGE_RATES = ("0", "2.5", "1234.000001", "0.000000000001", "7", "33.333333")
+CHANGE_PARTS = ("uncached_input", "cache_read", "text_output", "reasoning", "web_searches")
+
+
+def change_rates(number: int, parts: int = len(CHANGE_PARTS)) -> dict[str, str]:
+    """Return rates for the first so many parts that differ from card to card."""
+    return {part: CHANGE_RATES[(number + at) % len(CHANGE_RATES)] for at, part in enumerate(CHANGE_PARTS[:parts])}
+
+
+CHANGE_CARDS = {
+    f"{route}.{version}": RateCard(
+        f"{route}.{version}", route, bucket, version,
+        (ModelRates("g*", change_rates(at + version, 5 - version)), ModelRates("h", change_rates(at))), "drawn",
+        cost_unit=unit, cost_models=(ModelRates("*", change_rates(at + 2 * version, 4 + version)),),
+    )
+    for at, (route, (bucket, _, unit)) in enumerate(CHANGE_ROUTES.items()) for version in (0, 1)
+}  # fmt: skip
+CHANGE_PRICES = PriceList(CHANGE_CARDS, {route: depth for route, (_, depth, _) in CHANGE_ROUTES.items()})
+few = st.integers(0, 3)
+any_size = st.integers(0, 10**12) | st.integers(0, 10**4) | st.integers(0, 9)
+
+
+@st.composite
+def change_cells(draw: st.DrawFn) -> ChangeCell:
+    """Draw what requests have in common: most stayed on their first route, some are priced by the caller."""
+    route = draw(st.sampled_from(tuple(CHANGE_ROUTES)))
+    first = draw(st.sampled_from((route, route, *CHANGE_ROUTES)))
+    card, first_card = (draw(st.sampled_from((f"{name}.0", f"{name}.1", "lost"))) for name in (route, first))
+    return ChangeCell(
+        draw(st.sampled_from("wwwwwwv")),
+        draw(st.sampled_from(("x", "x", "x", "x", None, "y"))),
+        draw(st.sampled_from("mmmmn")),
+        CHANGE_ROUTES[route][0],
+        route,
+        draw(st.sampled_from(("g1", "h"))),
+        draw(st.just(card) | st.none()),
+        first,
+        CHANGE_ROUTES[first][0],
+        first_card,
+        draw(st.just(CHANGE_ROUTES[route][2]) | st.none()),
+        draw(st.sampled_from(("", "k"))),
+    )
+
+
+@st.composite
+def change_sums(draw: st.DrawFn, cell: ChangeCell) -> Sums:
+    """Draw what a cell's requests used and came to; what was not settled now may have been refunded all the same."""
+    settled, failed = draw(st.integers(0, 9) | st.integers(1, 10**6)), draw(few)
+    sums = Sums(settled + failed, settled, failed, estimated=min(settled, draw(few)))
+    sums.refunded_minor, sums.corrected_minor, sums.undone_minor = draw(few), -draw(any_size), draw(few)
+    sums.failed_attempts, sums.waste_minor = (draw(few), draw(any_size)) if cell.cost_unit else (0, 0)
+    if not settled:
+        return sums
+    card = CHANGE_CARDS.get(cell.rate_card or "")
+    rates = {} if card is None else rates_for(card, cell.reported_model or "")[0].rates
+    for part in CHANGE_PARTS:
+        tokens = draw(any_size)
+        minor = rate_tokens(tokens, rates[part], 6, Rounding.HALF_EVEN) if part in rates else 0
+        sums.lines[part, rates.get(part, "")] = [tokens, minor]
+    rated = sum(minor for _, minor in sums.lines.values()) if card else draw(any_size) * 10**5
+    sums.waived_minor = draw(st.just(0) | st.integers(0, rated))
+    sums.charge_minor = rated - sums.waived_minor
+    sums.overrun_minor = draw(st.just(0) | st.integers(0, sums.charge_minor))
+    sums.input_tokens = sum(tokens for (part, _), (tokens, _) in sums.lines.items() if part in INPUT_PARTS)
+    sums.output_tokens = sum(tokens for (part, _), (tokens, _) in sums.lines.items() if part in OUTPUT_PARTS)
+    if draw(st.booleans()):
+        sums.listed_minor, sums.list_minor = rated, rated + draw(few)
+    if cell.cost_unit is not None:
+        sums.cost_minor = draw(st.just(rated) | any_size)
+    return sums
+
+
+@st.composite
+def change_histories(draw: st.DrawFn) -> tuple[Period, Period]:
+    """Draw two periods, of which each has some of a dozen cells: many are in both."""
+    cells = draw(st.lists(change_cells(), unique=True, min_size=2, max_size=12))
+    both = [[cell for cell in cells if draw(st.integers(0, 4))] for _ in range(2)]
+    before, after = ({cell: draw(change_sums(cell)) for cell in some} for some in both)
+    return before, after

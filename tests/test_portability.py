@@ -40,6 +40,7 @@ OVER_ALL_WORKSPACES = {
     "rebuild.sql/end_progress": "a swap ends the old generation of all books",
     "rebuild.sql/read_progress": "a swap compares all books",
     "rebuild.sql/forget_progress": "a generation is dropped for all books",
+    "requests.sql/read_requests_of_all": "the platform's view of the route ledger",
     "replay.sql/read_sizes": "a replay of everything lists the books first",
 }
 ADVISORY_LOCKS = {

@@ -4,6 +4,7 @@ import os
 from datetime import UTC, datetime
 from pathlib import Path
 
+from gateway.demo.history import set_history
 from gateway.tools.failures import ToolFailed
 from ledger.core.amounts import StatedAmount
 from ledger.core.commands import Command
@@ -62,10 +63,11 @@ def demo_keys(number: int) -> dict[str, IssueApiKey]:
 
 
 def set_scene(ledger: Ledger, data: Path, address: str) -> Path:
-    """Make the workspace, its funds and keys where they are missing; return the file with the keys."""
+    """Make both workspaces, their funds and keys where they are missing; return the file with the keys to use."""
     for command, outcome in zip(SCENE, ledger.execute_many(SCENE, SYSTEM), strict=True):
         if outcome.refused is not None:
             raise ToolFailed(f"the demo could not be set up at {type(command).__name__}: {outcome.refused.detail}")
+    set_history(ledger)
     file = data / KEYS_FILE
     tokens = read_tokens(file) or issue_tokens(ledger)
     write_tokens(file, tokens, address)

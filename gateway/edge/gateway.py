@@ -17,6 +17,7 @@ from gateway.settings import Settings
 from gateway.upstream.calling import Upstreams
 
 DRAIN_SECONDS = 8.0
+CANCEL_SECONDS = 2.0
 
 
 class Gateway:
@@ -62,8 +63,16 @@ class Gateway:
     async def close(self) -> None:
         """Let what was begun come to its end within a bound, then close everything."""
         await self.settler.drain(DRAIN_SECONDS)
-        for task in (*self._always, *self._beside):
-            task.cancel()
-        await asyncio.gather(*self._always, *self._beside, return_exceptions=True)
+        await cancel_all({*self._always, *self._beside})
         await self.upstreams.close()
         await self.books.close()
+
+
+async def cancel_all(tasks: set[asyncio.Task[None]]) -> None:
+    """End tasks, asking again where a library has swallowed the cancellation: `asyncio.wait_for` of 3.11 may."""
+    running = tasks
+    while running:
+        for task in running:
+            task.cancel()
+        _, running = await asyncio.wait(running, timeout=CANCEL_SECONDS)
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -15,7 +15,7 @@ from gateway.tools.voice import say
 from ledger.core.identifiers import IDENTIFIER_PATTERN, WORKSPACE_PATTERN
 from ledger.store.live import LiveReader
 from projections.reading import JournalReader
-from projections.receipt.answers import Receipt
+from projections.receipt.answers import CustomerReceipt, Receipt
 from projections.receipt.folding import receipt_of
 from projections.receipt.page import page_of
 
@@ -24,6 +24,7 @@ KEY_VARIABLE = "ROUTE_LEDGER_KEY"
 
 def run_receipt(request_id: str, workspace: str | None, data: Path, url: str | None, *, as_json: bool) -> int:
     """Print the receipt of a request: a page for a person, or JSON for a program."""
+    receipt: CustomerReceipt
     if url is None:
         with existing_database(data) as database:
             receipt = asyncio.run(read_receipt(database, request_id, workspace))
@@ -60,7 +61,7 @@ async def owner_of(books: JournalReader, request_id: str) -> str:
     return owners[0]
 
 
-def ask_receipt(url: str, request_id: str, workspace: str | None, environ: Mapping[str, str]) -> Receipt:
+def ask_receipt(url: str, request_id: str, workspace: str | None, environ: Mapping[str, str]) -> CustomerReceipt:
     """Return a receipt from the ledger at an address, as the key there may see it."""
     key = environ.get(KEY_VARIABLE, "").strip()
     if not key:

@@ -13,7 +13,7 @@ from gateway.database import existing_database
 from gateway.tools.failures import ToolFailed, WrongUsage
 from gateway.tools.voice import note, progress_bar, say
 from ledger.core.amounts import format_minor
-from projections.rebuild import RebuildFailed, rebuild
+from projections.rebuild import RECIPES, RebuildFailed, rebuild
 from projections.replay import ReplayedWallet, ReplayReport, replay
 
 POSITION_PATTERN = re.compile(r"[0-9]{1,18}\Z")
@@ -83,18 +83,19 @@ def show_differences(report: ReplayReport, say_to: Callable[[str], None]) -> int
 
 
 def run_rebuild(data: Path, projection: str) -> int:
-    """Rebuild a projection and say what it came to."""
-    began = time.monotonic()
-    with existing_database(data) as url, progress_bar() as progress:
-        try:
-            rebuilt = rebuild(url, projection, on_progress=Meter(progress, "rebuilding"))
-        except RebuildFailed as error:
-            raise ToolFailed(str(error)) from error
-    seconds = time.monotonic() - began
-    say(
-        f"{rebuilt.projection}: generation {rebuilt.generation} from {rebuilt.events:,} events "
-        f"of {rebuilt.books:,} books in {seconds:.1f} s"
-    )
+    """Rebuild a projection, or all of them one after the other, and say what each came to."""
+    with existing_database(data) as url:
+        for name in RECIPES if projection == "all" else (projection,):
+            began = time.monotonic()
+            with progress_bar() as progress:
+                try:
+                    rebuilt = rebuild(url, name, on_progress=Meter(progress, f"rebuilding {name}"))
+                except RebuildFailed as error:
+                    raise ToolFailed(str(error)) from error
+            say(
+                f"{rebuilt.projection}: generation {rebuilt.generation} from {rebuilt.events:,} events "
+                f"of {rebuilt.books:,} books in {time.monotonic() - began:.1f} s"
+            )
     return 0
 
 

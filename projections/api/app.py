@@ -1,4 +1,4 @@
-"""`/ledger/v1`, the reads of the journal: accounts, trial balance, entries, events, statements, lag, receipts.
+"""`/ledger/v1`, the reads: accounts, trial balance, entries, events, statements, lag, requests, receipts, runs, spend.
 
 The general ledger is the platform's: it names revenue, overrun and promotion. A workspace's own key sees its
 wallets' statements, in which no counter-account stands.
@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from litestar import Router
+from litestar.enums import HttpMethod
+from litestar.routes import HTTPRoute
 from litestar.types import HTTPScope, Receive
 
 from ledger.api.access import require_own_workspace, requires, workspace_unknown
@@ -19,6 +21,7 @@ from ledger.api.reading import own_workspace
 from ledger.api.refusal_table import HttpRefusal
 from ledger.api.responses import REVALIDATE, ReadyResponse, get_handler
 from ledger.core.refusals import Refusal, Refused
+from projections.api.change import create_change_handler
 from projections.api.parameters import (
     AT_LEAST,
     LIMIT_DEFAULT,
@@ -32,6 +35,9 @@ from projections.api.parameters import (
     whole_number,
 )
 from projections.api.receipts import create_receipt_handler
+from projections.api.requests import create_requests_handler
+from projections.api.runs import create_run_handler
+from projections.api.spend import create_spend_handler
 from projections.api.views import (
     AccountsView,
     EntriesPage,
@@ -64,9 +70,22 @@ def create_read_router(context: ApiContext, reader: JournalReader) -> Router:
         get_handler("/workspaces/{workspace_id:str}/entries", reads.read_entries, AUDITED),
         get_handler("/workspaces/{workspace_id:str}/events", reads.read_events, AUDITED),
         get_handler("/wallets/{workspace_id:str}/{bucket:str}/statement", reads.read_statement, AUDITED),
+        create_requests_handler(context, reader),
         create_receipt_handler(context, reader),
+        create_run_handler(context, reader),
+        create_spend_handler(context, reader),
+        create_change_handler(context, reader),
     ]
-    return Router(path=BASE_PATH, route_handlers=handlers, tags=["journal"])
+    return without_options(Router(path=BASE_PATH, route_handlers=handlers, tags=["journal"]))
+
+
+def without_options(router: Router) -> Router:
+    """Return a router less the framework's own answers to OPTIONS: a path that two routers have may have but one."""
+    for route in router.routes:
+        if isinstance(route, HTTPRoute):
+            own = [each for each in route.route_handlers if HttpMethod.OPTIONS not in each.http_methods]
+            route.route_handlers = own
+    return router
 
 
 class JournalReads:

@@ -9,6 +9,8 @@ from ledger.api.schemas import json_pattern
 from ledger.core.identifiers import WORKSPACE_PATTERN
 from projections.api.answers import TrialBalance
 from projections.api.parameters import AT_LEAST, LIMIT_DEFAULT, LIMIT_MAX
+from projections.api.request_operations import LINE_TYPES, either, request_operations
+from projections.api.spend_operations import SPEND_TYPES, spend_operations
 from projections.api.views import (
     AccountsView,
     EntriesPage,
@@ -16,7 +18,7 @@ from projections.api.views import (
     ProjectionsView,
     StatementPage,
 )
-from projections.receipt.answers import Receipt
+from projections.receipt.answers import CustomerReceipt, Receipt
 
 __all__ = ["journal_operations", "journal_schemas"]
 
@@ -72,7 +74,7 @@ PAGE_PARAMETERS = [
 
 def journal_operations() -> dict[str, Operation]:
     """Return what every read takes and answers, by the operation's name."""
-    return {name: operation_of(name) for name in ANSWERS}
+    return {**{name: operation_of(name) for name in ANSWERS}, **request_operations(), **spend_operations()}
 
 
 def operation_of(name: str) -> Operation:
@@ -88,15 +90,20 @@ def operation_of(name: str) -> Operation:
         "tags": ["journal"],
         "parameters": parameters,
         "responses": {
-            "200": {"description": summary, **content(ref(answer.__name__))},
+            "200": {"description": summary, **content(answer_schema(answer))},
             **(NOT_CHANGED if name == "read_receipt" else {}),
             **problems(*ALWAYS, *(("404",) if fields else ())),
         },
     }
 
 
+def answer_schema(answer: type[msgspec.Struct]) -> Operation:
+    """Return the schema of an answer; a workspace's own key gets a receipt of its own."""
+    return either(Receipt, CustomerReceipt) if answer is Receipt else ref(answer.__name__)
+
+
 def journal_schemas() -> dict[str, dict[str, Any]]:
     """Return the schemas of the answers by name."""
-    types = [answer for _, answer, _ in ANSWERS.values()]
+    types = [*(answer for _, answer, _ in ANSWERS.values()), CustomerReceipt, *LINE_TYPES, *SPEND_TYPES]
     _, components = msgspec.json.schema_components(types, ref_template=SCHEMA_REF)
     return components

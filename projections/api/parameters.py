@@ -2,6 +2,7 @@
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
+from typing import TypeVar
 
 import msgspec
 
@@ -16,11 +17,14 @@ __all__ = [
     "Place",
     "behind",
     "cursor_of",
+    "decoded_cursor",
     "invalid",
     "place_of",
     "query_of",
     "whole_number",
 ]
+
+T = TypeVar("T")
 
 AT_LEAST = "at_least_position"
 
@@ -52,19 +56,26 @@ def whole_number(query: Mapping[str, str], name: str, default: int, minimum: int
 
 def place_of(query: Mapping[str, str], listing: str) -> Place:
     """Return where the page before ended, the beginning without a cursor. A cursor of another listing is refused."""
-    cursor = query.get("cursor")
-    if cursor is None:
+    place = decoded_cursor(query, _decoder)
+    if place is None:
         return Place(listing)
-    try:
-        place = _decoder.decode(urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4)))
-    except (ValueError, msgspec.MsgspecError):
-        raise invalid("cursor", "it is none of ours: use next_cursor as it was answered") from None
     if place.listing != listing or not 0 <= place.position <= POSITION_MAX or "\0" in place.bucket:
         raise invalid("cursor", "it belongs to another listing")
     return place
 
 
-def cursor_of(place: Place) -> str:
+def decoded_cursor(query: Mapping[str, str], decoder: msgspec.json.Decoder[T]) -> T | None:
+    """Return what a cursor says, None without one. What is none is refused."""
+    cursor = query.get("cursor")
+    if cursor is None:
+        return None
+    try:
+        return decoder.decode(urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4)))
+    except (ValueError, msgspec.MsgspecError):
+        raise invalid("cursor", "it is none of ours: use next_cursor as it was answered") from None
+
+
+def cursor_of(place: msgspec.Struct) -> str:
     """Return the text of a place, to be sent back for the page after it."""
     return urlsafe_b64encode(msgspec.json.encode(place)).rstrip(b"=").decode("ascii")
 

@@ -1,8 +1,6 @@
 """`GET /ledger/v1/requests/{request_id}`: the receipt of one request, straight from its events, for who may see it."""
 
-import asyncio
-from collections.abc import Sequence
-from time import monotonic
+from functools import partial
 
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import HTTPScope, Receive
@@ -13,24 +11,19 @@ from ledger.api.reading import tagged, unchanged
 from ledger.api.responses import ReadyResponse, get_handler
 from ledger.core.identifiers import IDENTIFIER_PATTERN, WORKSPACE_PATTERN
 from ledger.core.refusals import Refusal, Refused
-from ledger.events import Recorded
 from ledger.service import Principal
+from projections.api.catalogs import with_catalog
 from projections.api.parameters import AT_LEAST, POSITION_MAX, behind, invalid, query_of, whole_number
+from projections.api.sight import SEEING
 from projections.reading import JournalReader
-from projections.receipt.answers import Receipt
+from projections.receipt.answers import CustomerReceipt, Receipt
 from projections.receipt.customer import customer_view
-from projections.receipt.folding import CatalogBehind, receipt_of
+from projections.receipt.folding import receipt_of
 
 __all__ = ["create_receipt_handler"]
 
 WORKSPACE = "workspace_id"
 PARAMETERS = frozenset({AT_LEAST, WORKSPACE})
-SEEING = frozenset({"read", "audit"})
-"""With one of these a key sees more than the requests that were made with it."""
-
-CATALOG_SECONDS_MAX = 3.0
-CATALOG_PAUSE_SECONDS = 0.1
-"""The catalog may be a second older than an event that names a rate card published just now."""
 
 
 def create_receipt_handler(context: ApiContext, reader: JournalReader) -> HTTPRouteHandler:
@@ -49,12 +42,12 @@ def create_receipt_handler(context: ApiContext, reader: JournalReader) -> HTTPRo
         recorded = await reader.request_events(workspace_id, request_id)
         if not recorded:
             raise request_unknown()
-        receipt = await fold(context, request_id, recorded)
+        receipt = await with_catalog(context, partial(receipt_of, request_id, recorded))
         if not may_see(principal, receipt):
             raise request_unknown()
         # The platform's keys see more, so that one tag may not stand for both answers.
         tag = f"{receipt.position}{'p' if principal.is_platform else ''}"
-        shown = receipt if principal.is_platform else customer_view(receipt)
+        shown: CustomerReceipt = receipt if principal.is_platform else customer_view(receipt)
         return unchanged(scope, tag) or tagged(shown, tag)
 
     return get_handler("/requests/{request_id:str}", read_receipt, requires("call", *SEEING))
@@ -89,18 +82,6 @@ async def require_position(reader: JournalReader, workspace_id: str, wanted: int
         raise request_unknown()
     if reached < wanted:
         raise behind(reached, wanted)
-
-
-async def fold(context: ApiContext, request_id: str, recorded: Sequence[Recorded]) -> Receipt:
-    """Return the receipt, waiting for a catalog that is as new as the events."""
-    deadline = monotonic() + CATALOG_SECONDS_MAX
-    while True:
-        try:
-            return receipt_of(request_id, recorded, await context.ledger.catalog())
-        except CatalogBehind as error:
-            if monotonic() > deadline:
-                raise Refused(Refusal.UNAVAILABLE, "the catalog is behind this request's events: repeat") from error
-        await asyncio.sleep(CATALOG_PAUSE_SECONDS)
 
 
 def request_unknown() -> Refused:

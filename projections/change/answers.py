@@ -12,14 +12,17 @@ from ledger.core.amounts import StatedAmount
 
 
 class Span(msgspec.Struct, frozen=True):
-    """A period: from its first instant to just before its end."""
+    """A period: from its first instant to just before its end, both as the clocks of the zone show them."""
 
     begins_at: str
     ends_at: str
 
 
 class RequestsBehind(msgspec.Struct, frozen=True):
-    """How many requests are behind a reason, and the parameters under which `/ledger/v1/requests` lists them."""
+    """How many requests are behind a reason, and the parameters under which `/ledger/v1/requests` lists them.
+
+    Counted are those that ended in the period, as spend counts them; listed are those that began in it.
+    """
 
     requests: int
     query: dict[str, str]
@@ -44,7 +47,10 @@ class TermPart(msgspec.Struct, frozen=True):
 
 
 class ChangeTerm(msgspec.Struct, frozen=True):
-    """One cause and what it adds to the difference. `share` is its part of the difference in percent, with one digit."""
+    """One cause and what it adds to the difference.
+
+    `share` is its part of the difference in percent, with one digit; null where there is no difference.
+    """
 
     term: str
     title: str
@@ -65,7 +71,8 @@ class ChangeReason(msgspec.Struct, frozen=True):
 class ChangeAnswer(msgspec.Struct, frozen=True):
     """One of the six questions. `measure` says what `before` and `after` count; `rule` when the answer is yes.
 
-    `effect` is null where the question has no money here, as retries under `charge`.
+    `effect` is null where the question has no money here, as retries under `charge`. The answer is `unknown` only
+    for deep models while no route states its depth.
     """
 
     question: str
@@ -74,7 +81,7 @@ class ChangeAnswer(msgspec.Struct, frozen=True):
     before: str
     after: str
     effect: StatedAmount | None
-    answer: Literal["yes", "no"]
+    answer: Literal["yes", "no", "unknown"]
     rule: str
 
 

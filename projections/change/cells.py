@@ -4,7 +4,10 @@ import msgspec
 
 from projections.route_ledger.spending import Sums
 
-__all__ = ["ChangeCell", "Explained", "Part", "Period", "Term"]
+__all__ = ["OTHER_GROUPS", "ChangeCell", "Explained", "Part", "Period", "Term"]
+
+OTHER_GROUPS = "\n"
+"""Stands for all groups that a reader does not see apart. No label can be that."""
 
 
 class ChangeCell(msgspec.Struct, frozen=True):

@@ -1,11 +1,11 @@
 """What a receipt says, as plain structs: for the server that makes it, for clients and for pages that show it.
 
 No framework and no database driver is imported. No struct holds amounts of two units beside each other: where two
-buckets meet, each has a struct of its own. What only the platform may see is all in `Receipt.platform`.
+buckets meet, each has a struct of its own. What only the platform may see is all in `Receipt.platform`; a
+`CustomerReceipt` has no such field.
 """
 
 import msgspec
-from msgspec import UNSET, UnsetType
 
 from ledger.core.amounts import StatedAmount
 from projections.api.answers import EntryLeg
@@ -211,6 +211,13 @@ class Act(msgspec.Struct, frozen=True):
     reason: str | None
 
 
+class AppliedPolicy(msgspec.Struct, frozen=True):
+    """A policy that had a say in the request, by its name and in words."""
+
+    policy: str
+    text: str
+
+
 class PlatformFacts(msgspec.Struct, frozen=True):
     """What a workspace never sees. `overrun` is what of the charge no balance could pay, as it stands now."""
 
@@ -223,10 +230,10 @@ class PlatformFacts(msgspec.Struct, frozen=True):
     acts: list[Act]
 
 
-class Receipt(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything about one request, at a position of its book.
+class CustomerReceipt(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything about one request that its workspace may know, at a position of its book.
 
-    A workspace's own key gets it without `platform`, and in words that leave out what is the platform's alone.
+    A key of a workspace gets this and nothing else. Its words leave out what is the platform's alone.
     """
 
     workspace_id: str
@@ -247,6 +254,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     route: RouteTaken | None
     choices: list[Choice]
     estimate: TokenEstimate | None
+    policies: list[AppliedPolicy]
     attempts: int
     retries: int
     fallbacks: int
@@ -256,4 +264,9 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     settlement: Settlement | None
     totals: list[BucketTotals]
     entries: list[WalletEntry]
-    platform: PlatformFacts | UnsetType = UNSET
+
+
+class Receipt(CustomerReceipt, frozen=True, kw_only=True):
+    """Everything about one request, as a key of the platform gets it: the same with what is the platform's alone."""
+
+    platform: PlatformFacts

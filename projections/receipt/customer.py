@@ -3,12 +3,20 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import reduce
+from typing import Any
 
-from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from ledger.core.amounts import StatedAmount
-from projections.receipt.answers import Choice, Receipt, Settlement, SkippedCandidate, TokensUsed, WalletEntry
+from projections.receipt.answers import (
+    Choice,
+    CustomerReceipt,
+    Receipt,
+    Settlement,
+    SkippedCandidate,
+    TokensUsed,
+    WalletEntry,
+)
 from projections.receipt.moments import (
     AnyMoment,
     AttemptFailedMoment,
@@ -18,6 +26,7 @@ from projections.receipt.moments import (
     InBucket,
     SettledMoment,
 )
+from projections.receipt.policies import CHARGE_LIMIT
 from projections.receipt.stated import is_zero, negated, plus
 from projections.receipt.summary import settlement_text, summary_of
 from projections.receipt.timeline import worded
@@ -45,24 +54,23 @@ Changes = Mapping[int, StatedAmount]
 """What each event took from the wallet, by position."""
 
 
-def customer_view(receipt: Receipt) -> Receipt:
+def customer_view(receipt: Receipt) -> CustomerReceipt:
     """Return the receipt for a workspace's own key. Its sentences are made anew from what is left."""
-    if isinstance(receipt.platform, UnsetType):
-        return receipt
     reveal = revealing([each.provider for each in receipt.platform.providers])
     changes = {entry.position: negated(entry.posted_change) for entry in receipt.entries}
     settlement = None if receipt.settlement is None else paid_settlement(receipt.settlement)
     timeline = [worded(shown_moment(moment, reveal, settlement)) for moment in receipt.timeline]
     if settlement is not None:
         timeline = list(shown_corrections(timeline, settlement.charge, changes))
+    fields: dict[str, Any] = {name: getattr(receipt, name) for name in CustomerReceipt.__struct_fields__}
     shown = replace(
-        receipt,
+        CustomerReceipt(**fields),
         choices=[shown_choice(choice, reveal, moved=at > 0) for at, choice in enumerate(receipt.choices)],
+        policies=[each for each in receipt.policies if each.policy != CHARGE_LIMIT],
         timeline=timeline,
         usage=None if receipt.usage is None else shown_usage(receipt.usage, reveal),
         settlement=settlement,
         entries=[entry for entry in receipt.entries if moves_wallet(entry)],
-        platform=UNSET,
     )
     return replace(shown, summary=summary_of(shown))
 
@@ -143,8 +151,7 @@ def shown_moment(moment: AnyMoment, reveal: Reveal, settlement: Settlement | Non
     """Return a moment as it may be told, corrections aside."""
     match moment:
         case AttemptFailedMoment(failure=failure, http_status=status):
-            is_private = failure in PRIVATE_FAILURES or status in PRIVATE_STATUSES
-            return replace(moment, failure=shown_failure(failure), http_status=None if is_private else status)
+            return replace(moment, failure=shown_failure(failure), http_status=shown_status(failure, status))
         case FallbackMoment(failure=failure):
             return replace(moment, failure=shown_failure(failure))
         case HoldExtendedMoment(why=why):
@@ -157,3 +164,8 @@ def shown_moment(moment: AnyMoment, reveal: Reveal, settlement: Settlement | Non
 def shown_failure(failure: str) -> str:
     """Return why an attempt failed, as far as it is not about the platform's account or key."""
     return "other" if failure in PRIVATE_FAILURES else failure
+
+
+def shown_status(failure: str, http_status: int | None) -> int | None:
+    """Return an upstream's status, unless it is its answer to the platform's account or key."""
+    return None if failure in PRIVATE_FAILURES or http_status in PRIVATE_STATUSES else http_status

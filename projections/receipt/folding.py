@@ -20,6 +20,7 @@ from projections.receipt.answers import (
     TokenEstimate,
 )
 from projections.receipt.platform import platform_facts
+from projections.receipt.policies import policies_of
 from projections.receipt.pricing import calculation_of, tokens_used
 from projections.receipt.summary import settlement_text, summary_of
 from projections.receipt.timeline import moment_of
@@ -67,6 +68,7 @@ def receipt_of(request_id: str, recorded: Sequence[Recorded], catalog: Catalog) 
         route=None if routed is None else route_taken(state),
         choices=choices_of(recorded, facts),
         estimate=estimate_of(routed),
+        policies=policies_of(facts, bucket_units),
         attempts=len({*state.failed_attempts, state.settled_attempt} - {0}),
         retries=sum(isinstance(fact.event, events.AttemptFailed) and fact.event.retried for fact in facts),
         fallbacks=sum(isinstance(fact.event, events.FallbackTaken) for fact in facts),

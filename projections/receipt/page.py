@@ -1,11 +1,18 @@
 """A receipt as a page for a person: plain text of at most 100 columns, for somebody who never saw a ledger."""
 
-from msgspec import UnsetType
-
 from ledger.core.amounts import StatedAmount
-from projections.receipt.answers import BucketTotals, Calculation, PlatformFacts, PricedLine, Receipt, TokensUsed
+from projections.receipt.answers import (
+    BucketTotals,
+    Calculation,
+    CustomerReceipt,
+    PlatformFacts,
+    PricedLine,
+    Receipt,
+    TokensUsed,
+)
 from projections.receipt.layout import COLUMNS, pair, sentence, table, title, wrapped
 from projections.receipt.moments import CorrectedMoment
+from projections.receipt.policies import SETTLEMENT
 from projections.receipt.stated import is_zero, negated
 from projections.receipt.words import PARTS, duration, of, said
 
@@ -15,7 +22,7 @@ DIGEST_SHOWN = 16
 """Hex characters of a digest that a person compares; the whole of it is in the JSON."""
 
 
-def page_of(receipt: Receipt) -> str:
+def page_of(receipt: CustomerReceipt) -> str:
     """Return the page, with what only the platform may see where the receipt has it."""
     lines = [
         *head(receipt),
@@ -27,12 +34,12 @@ def page_of(receipt: Receipt) -> str:
         *paid(receipt),
         *booked(receipt),
     ]
-    if not isinstance(receipt.platform, UnsetType):
+    if isinstance(receipt, Receipt):
         lines += platform_part(receipt.platform)
     return "\n".join(lines)
 
 
-def head(receipt: Receipt) -> list[str]:
+def head(receipt: CustomerReceipt) -> list[str]:
     """Return whose receipt this is, and the answer in a sentence."""
     return [
         *wrapped(f"RECEIPT {receipt.request_id}", COLUMNS),
@@ -52,7 +59,7 @@ def head(receipt: Receipt) -> list[str]:
     ]
 
 
-def why(receipt: Receipt) -> list[str]:
+def why(receipt: CustomerReceipt) -> list[str]:
     """Return which wallet pays and how that came about."""
     route = receipt.route
     if route is None:
@@ -66,10 +73,13 @@ def why(receipt: Receipt) -> list[str]:
         lines += pair("why", choice.text)
         for each in choice.skipped:
             lines += pair("skipped", f"{each.route}: {each.reason}")
+    for policy in receipt.policies:
+        # How the counts came about stands beside the counts.
+        lines += [] if policy.policy in SETTLEMENT else pair("policy", policy.text)
     return lines
 
 
-def happened(receipt: Receipt) -> list[str]:
+def happened(receipt: CustomerReceipt) -> list[str]:
     """Return the timeline. `#` is the place in the workspace's book."""
     lines = title("What happened (times in UTC, # is the place in the book)")
     for moment in receipt.timeline:
@@ -145,7 +155,7 @@ def value_of(amount: StatedAmount | None) -> str:
     return "" if amount is None else amount.value
 
 
-def corrections(receipt: Receipt) -> list[str]:
+def corrections(receipt: CustomerReceipt) -> list[str]:
     """Return the lines of charges that were worked out anew."""
     lines: list[str] = []
     for moment in receipt.timeline:
@@ -162,7 +172,7 @@ def corrections(receipt: Receipt) -> list[str]:
     return lines
 
 
-def paid(receipt: Receipt) -> list[str]:
+def paid(receipt: CustomerReceipt) -> list[str]:
     """Return the totals of every wallet, each by itself."""
     lines: list[str] = []
     for totals in receipt.totals:
@@ -187,7 +197,7 @@ def wallet_lines(totals: BucketTotals) -> list[str]:
     return table(("", f"in {totals.paid.unit}"), [(name, amount.value) for name, amount in shown])
 
 
-def booked(receipt: Receipt) -> list[str]:
+def booked(receipt: CustomerReceipt) -> list[str]:
     """Return what the book has of it. Posted is what is owned, held is what is set aside of it."""
     rows = [
         (

@@ -1,6 +1,6 @@
 """The sentences that sum a receipt up, made of what the receipt says alone: true for whoever it is shown to."""
 
-from projections.receipt.answers import BucketTotals, Receipt, Settlement
+from projections.receipt.answers import BucketTotals, CustomerReceipt, Settlement
 from projections.receipt.moments import FallbackMoment, HoldExtendedMoment, HoldPlacedMoment
 from projections.receipt.stated import is_more, is_zero
 from projections.receipt.words import FAILURES, RELEASES, WAIVED, of, said
@@ -29,7 +29,7 @@ def settlement_text(settlement: Settlement) -> str:
     return " ".join(texts)
 
 
-def summary_of(receipt: Receipt) -> str:
+def summary_of(receipt: CustomerReceipt) -> str:
     """Return which wallet a request burned, and why, in a sentence or two."""
     if receipt.route is None:
         return "Nothing was set aside or charged: the request was given up before its hold arrived."
@@ -47,7 +47,7 @@ def summary_of(receipt: Receipt) -> str:
     return " ".join(texts)
 
 
-def outcome_text(receipt: Receipt, own: BucketTotals) -> str:
+def outcome_text(receipt: CustomerReceipt, own: BucketTotals) -> str:
     """Return what became of a routed request's money in the bucket where it ended."""
     if receipt.status == "open":
         return (
@@ -63,7 +63,7 @@ def outcome_text(receipt: Receipt, own: BucketTotals) -> str:
     return f"{of(own.paid)} were paid from the {own.bucket} wallet{after}."
 
 
-def expiry_of(receipt: Receipt) -> str:
+def expiry_of(receipt: CustomerReceipt) -> str:
     """Return until when an open request's hold lives."""
     kinds = HoldPlacedMoment | HoldExtendedMoment | FallbackMoment
     return next(moment.expires_at for moment in reversed(receipt.timeline) if isinstance(moment, kinds))

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable, Iterator
 
-from ledger.events import Fact
+from ledger.core.accounts import WALLET_AVAILABLE, WALLET_HELD
+from ledger.core.entries import Entry
+from ledger.events import Event, Fact
 from ledger.posting_rules import post
 from ledger.pricing.usage import PARTS, Usage
 from ledger.request import events
@@ -19,6 +21,8 @@ from projections.route_ledger.rows import (
 )
 
 __all__ = ["begin_row", "fold_row"]
+
+WALLET_ACCOUNTS = frozenset({WALLET_AVAILABLE, WALLET_HELD})
 
 
 def begin_row(
@@ -39,13 +43,14 @@ def begin_row(
         False, fact.trace_id,
         Detail([RouteTaken(event.route, event.tier, event.provider, event.bucket)], skipped=skipped(event.why)),
     )  # fmt: skip
-    place_entries(row, position, fact)
+    place_entries(row, position, entries_of(event))
     return row
 
 
 def fold_row(row: RequestRow, position: int, recorded_at: int, fact: Fact) -> None:
-    """Change a row by the request's next event."""
+    """Change a row by the request's next event. Raises, and leaves it as it was, for one that cannot follow."""
     event = fact.event
+    entries = entries_of(event)
     match event:
         case events.TokensSettled():
             settle(row, event, fact.effective_at)
@@ -68,14 +73,31 @@ def fold_row(row: RequestRow, position: int, recorded_at: int, fact: Fact) -> No
             correct(row, event, fact.effective_at)
         case _:
             raise TypeError(f"{type(event).__name__} does not change a request that was routed")
-    place_entries(row, position, fact)
+    place_entries(row, position, entries)
     row.last_position = position
     row.changed_at = recorded_at
 
 
-def place_entries(row: RequestRow, position: int, fact: Fact) -> None:
-    """Note the journal entries that an event makes."""
-    row.detail.entries += [PlacedEntry(entry.bucket, position) for entry in post(fact.event)]
+def entries_of(event: Event) -> Iterable[tuple[str, bool]]:
+    """Return the bucket of each journal entry that an event makes, and whether a leg of it touches the wallet."""
+    # What every request has is told without making the entry: this runs millions of times.
+    match event:
+        case events.TokensSettled() if event.captured_minor > 0:
+            return ((event.bucket, True),)
+        case events.RequestRouted() if event.hold_minor > 0:
+            return ((event.bucket, True),)
+    return [(entry.bucket, touches_wallet(entry)) for entry in post(event)]
+
+
+def touches_wallet(entry: Entry) -> bool:
+    """Return whether any leg of an entry moves a wallet."""
+    return any(not WALLET_ACCOUNTS.isdisjoint((leg.debit_account, leg.credit_account)) for leg in entry.legs)
+
+
+def place_entries(row: RequestRow, position: int, entries: Iterable[tuple[str, bool]]) -> None:
+    """Note journal entries, apart those between the platform's own accounts."""
+    for bucket, of_wallet in entries:
+        (row.detail.entries if of_wallet else row.detail.own_entries).append(PlacedEntry(bucket, position))
 
 
 def skipped(why: events.Why) -> list[Skipped]:

@@ -99,7 +99,7 @@ class PlacedEntry(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Detail(msgspec.Struct, omit_defaults=True):
-    """What of a request is listed."""
+    """What of a request is listed. `own_entries` are those between the platform's own accounts: no wallet moves."""
 
     routes: list[RouteTaken] = []
     lines: list[TokenLine] = []
@@ -107,6 +107,7 @@ class Detail(msgspec.Struct, omit_defaults=True):
     moves: list[Move] = []
     amendments: list[Amendment] = []
     entries: list[PlacedEntry] = []
+    own_entries: list[PlacedEntry] = []
     skipped: list[Skipped] = []
     terms: list[str] = []
 

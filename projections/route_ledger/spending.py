@@ -4,13 +4,11 @@ What was spent is a function of the rows: a row that changes takes back what it 
 sums are those of the rows at every moment, whatever comes late.
 """
 
-from collections.abc import Iterator
-
 import msgspec
 
 from projections.route_ledger.rows import FailedAttempt, RequestRow
 
-__all__ = ["QUARTER_MICROSECONDS", "SpendCell", "Sums", "add_row", "quarter_of"]
+__all__ = ["QUARTER_MICROSECONDS", "SpendCell", "Spending", "Sums", "add_row", "quarter_of"]
 
 QUARTER_MICROSECONDS = 900_000_000
 """A quarter of an hour: every time zone's days begin with one."""
@@ -74,6 +72,10 @@ class Sums(msgspec.Struct):
     def is_empty(self) -> bool:
         """Return whether nothing is left of it."""
         return not any(msgspec.structs.astuple(self)[:-1]) and not any(any(each) for each in self.lines.values())
+
+    def may_end_empty(self) -> bool:
+        """Return whether these may bring what was there before to nothing. No total of these three is ever negative."""
+        return not (self.requests > 0 or self.failed_attempts > 0 or self.refunded_minor > 0)
 
 
 Spending = dict[tuple[int, SpendCell], Sums]
@@ -156,14 +158,14 @@ def add_end(sums: Sums, row: RequestRow, sign: int) -> None:
 
 def add_settlement(sums: Sums, row: RequestRow, sign: int) -> None:
     """Add what a request used and was charged when it was settled, before any correction."""
-    corrections = [each for each in row.detail.amendments if each.kind == "correction"]
+    corrected_minor, undone_minor = corrections_of(row)
     sums.settled += sign
     sums.estimated += sign * (row.usage_source != "reported")
     sums.unpriced += sign * row.unpriced
     sums.input_tokens += sign * (row.input_tokens or 0)
     sums.output_tokens += sign * (row.output_tokens or 0)
-    sums.charge_minor += sign * ((row.charge_minor or 0) - sum(each.change_minor for each in corrections))
-    sums.overrun_minor += sign * ((row.overrun_minor or 0) + sum(each.undone_minor for each in corrections))
+    sums.charge_minor += sign * ((row.charge_minor or 0) - corrected_minor)
+    sums.overrun_minor += sign * ((row.overrun_minor or 0) + undone_minor)
     sums.waived_minor += sign * (row.waived_minor or 0)
     sums.listed_minor += sign * (row.listed_minor or 0)
     sums.list_minor += sign * (row.list_minor or 0)
@@ -171,13 +173,13 @@ def add_settlement(sums: Sums, row: RequestRow, sign: int) -> None:
         sums.without_cost += sign
     else:
         sums.cost_minor += sign * row.cost_minor
-    for part, rate, tokens, rated_minor in lines_of(row):
-        sums.lines.setdefault((part, rate), [0, 0])
-        line = sums.lines[part, rate]
-        line[0] += sign * tokens
-        line[1] += sign * rated_minor
+    for each in row.detail.lines:
+        line = sums.lines.setdefault((each.part, each.rate), [0, 0])
+        line[0] += sign * each.tokens
+        line[1] += sign * each.rated_minor
 
 
-def lines_of(row: RequestRow) -> Iterator[tuple[str, str, int, int]]:
-    """Yield part, rate, tokens and charge of what a request used."""
-    return ((line.part, line.rate, line.tokens, line.rated_minor) for line in row.detail.lines)
+def corrections_of(row: RequestRow) -> tuple[int, int]:
+    """Return what corrections changed in what is owed, and how much of that undid what no balance had paid."""
+    corrections = [each for each in row.detail.amendments if each.kind == "correction"]
+    return sum(each.change_minor for each in corrections), sum(each.undone_minor for each in corrections)

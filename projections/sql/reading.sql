@@ -111,11 +111,11 @@ limit 10
 -- name: read_book_position
 select position from ledger.book where workspace_id = %(workspace_id)s
 
--- name: read_journal_position
+-- name: read_followed_position
 select progress.position
-from projections.progress
-where progress.workspace_id = %(workspace_id)s and progress.projection = 'journal' and progress.generation = (
-    select generation from projections.generation where projection = 'journal' and status = 'active')
+from projections.generation as active
+join projections.progress on progress.projection = active.projection and progress.generation = active.generation
+where progress.workspace_id = %(workspace_id)s and active.projection = %(projection)s and active.status = 'active'
 
 -- name: read_lag
 select active.projection, active.generation,

@@ -1,4 +1,4 @@
--- A new generation of the journal: filled beside the old one, then shown in its place.
+-- A new generation of a projection: filled beside the old one, then shown in its place.
 
 -- name: take_turn
 -- A courtesy between two people who rebuild at once; generations have numbers, so nothing depends on it.
@@ -33,6 +33,15 @@ select projections.detach_journal(%b::int4)
 
 -- name: drop_journal
 select projections.drop_journal(%b::int4)
+
+-- name: create_route_ledger
+select projections.create_route_ledger(%b::int4)
+
+-- name: detach_route_ledger
+select projections.detach_route_ledger(%b::int4)
+
+-- name: drop_route_ledger
+select projections.drop_route_ledger(%b::int4)
 
 -- name: analyze
 analyze {table}

@@ -6,11 +6,14 @@ begin isolation level repeatable read read only
 -- name: commit
 commit
 
--- name: hold_journal
+-- name: hold_projections
 -- Nothing is read: a generation that this snapshot may look at stays until its end, though another is shown.
 select from projections.progress
 join projections.account on account.workspace_id = progress.workspace_id
 join projections.leg on leg.workspace_id = progress.workspace_id
+join projections.request on request.workspace_id = progress.workspace_id
+join projections.spend on spend.workspace_id = progress.workspace_id
+join projections.spend_cell on spend_cell.workspace_id = progress.workspace_id
 where progress.workspace_id = any(%b::text[])
 limit 0
 
@@ -59,10 +62,10 @@ from ledger.budget
 where workspace_id = any(%b::text[])
 
 -- name: read_progress
-select progress.workspace_id, progress.position
-from projections.progress
-where progress.workspace_id = any(%b::text[]) and progress.projection = 'journal' and progress.generation = (
-    select generation from projections.generation where projection = 'journal' and status = 'active')
+select progress.workspace_id, progress.projection, progress.position
+from projections.generation as active
+join projections.progress on progress.projection = active.projection and progress.generation = active.generation
+where progress.workspace_id = any(%b::text[]) and active.status = 'active'
 
 -- name: read_accounts
 select workspace_id, bucket, account, debit_minor, credit_minor
@@ -77,3 +80,23 @@ from projections.leg
 where workspace_id = any(%b::text[]) and generation = (
     select generation from projections.generation where projection = 'journal' and status = 'active')
 group by workspace_id, bucket, debit_account, credit_account
+
+-- name: read_request_sums
+-- By route: charge, what no balance paid, refunds and what is held.
+select workspace_id, bucket, route, coalesce(sum(charge_minor), 0), coalesce(sum(overrun_minor), 0),
+    sum(refunded_minor), sum(held_minor)
+from projections.request
+where workspace_id = any(%b::text[]) and generation = (
+    select generation from projections.generation where projection = 'route_ledger' and status = 'active')
+group by workspace_id, bucket, route
+
+-- name: read_spend_sums
+-- The same but for what is held: corrections count by themselves.
+select spend.workspace_id, cell.bucket, cell.route, sum(spend.charge_minor + spend.corrected_minor),
+    sum(spend.overrun_minor - spend.undone_minor), sum(spend.refunded_minor)
+from projections.spend
+join projections.spend_cell as cell on cell.workspace_id = spend.workspace_id
+    and cell.generation = spend.generation and cell.cell = spend.cell
+where spend.workspace_id = any(%b::text[]) and spend.generation = (
+    select generation from projections.generation where projection = 'route_ledger' and status = 'active')
+group by spend.workspace_id, cell.bucket, cell.route

@@ -20,6 +20,12 @@ SECTIONS = {
     "i": "calls through the gateway, hold and settlement committed: 1 KB prompt, 300 bytes of answer in 20 chunks",
     "j": "the same calls through a pass-through without books on the same server and client",
     "k": "the same calls straight to the demo's upstream",
+    "l": "lag of the projections while the books are written as fast as can be, followers in a process of their own",
+    "m": "building the projections anew from a history of two weeks",
+    "n": "a receipt of that history by HTTP",
+    "o": "a page of the route ledger by HTTP, of 50 requests where nothing else is said or there are less",
+    "p": "why spend changed between the history's weeks, and spend itself, by HTTP",
+    "q": "bytes of the read side per request",
 }
 
 

@@ -1,4 +1,4 @@
-"""How much is measured: `full` for figures, `tiny` so that the benchmarks can't rot."""
+"""How much is measured: `full` for figures, `tiny` so that the benchmarks can't rot, `middle` to try the long ones."""
 
 import os
 
@@ -32,6 +32,16 @@ class Size(msgspec.Struct, frozen=True):
     call_marks: tuple[int, int, int]
     """Calls through the gateway after which its memory is looked at."""
 
+    lag_commands: int
+    lag_calls: int
+    """Commands in process and calls through the gateway while the followers' lag is watched."""
+
+    history_requests: int
+    receipts: int
+    pages: int
+    changes: int
+    """Requests of the history; receipts, pages of each kind and explanations of each kind that are read of it."""
+
 
 FULL = Size(
     name="full", rounds=5, workspaces=10_000, lag=500,
@@ -40,6 +50,8 @@ FULL = Size(
     posts={1: 500, 64: 5_120}, bodies=8, process_commands=7_680,
     read_events=120_000, memory_marks=(100_000, 1_000_000),
     calls={1: 300, 16: 3_200, 64: 6_400}, call_marks=(1_024, 10_240, 101_376),
+    lag_commands=200_000, lag_calls=25_600,
+    history_requests=1_000_000, receipts=1_000, pages=200, changes=5,
 )  # fmt: skip
 TINY = Size(
     name="tiny", rounds=1, workspaces=50, lag=20,
@@ -48,9 +60,12 @@ TINY = Size(
     posts={1: 10, 64: 128}, bodies=2, process_commands=256,
     read_events=1_000, memory_marks=(500, 2_000),
     calls={1: 10, 16: 64, 64: 256}, call_marks=(64, 128, 256),
+    lag_commands=2_000, lag_calls=256,
+    history_requests=800, receipts=20, pages=5, changes=1,
 )  # fmt: skip
+MIDDLE = msgspec.structs.replace(FULL, name="middle", lag_commands=60_000, lag_calls=6_400, history_requests=100_000)
 
 
 def read_size() -> Size:
     """Return the size that the environment asks for, the tiny one when it says nothing."""
-    return {"full": FULL, "tiny": TINY}[os.environ.get(VARIABLE, "tiny")]
+    return {"full": FULL, "middle": MIDDLE, "tiny": TINY}[os.environ.get(VARIABLE, "tiny")]

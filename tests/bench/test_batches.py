@@ -1,4 +1,7 @@
-"""(a) and (b): batches in process, on one hot workspace and spread, followers off and on, beside the floor."""
+"""(a) and (b): batches in process, on one hot workspace and spread, followers off and on, beside the floor.
+
+The followers are those of both projections, in a process of their own, as beside every server.
+"""
 
 from collections import deque
 from collections.abc import Iterator
@@ -48,9 +51,9 @@ class Stage:
         return rate
 
     def post_followed(self, place: str, batch_size: int) -> float:
-        """Post while a follower keeps up, and note how long it needs to be level afterwards."""
+        """Post while the followers of all projections keep up, and note how long it needs to be level afterwards."""
         commands = self.mixes[self.on.url, place].take(self.size.commands[batch_size])
-        with followed(self.on):
+        with followed(self.on.url):
             _, rate = post_batches(self.on, commands, batch_size)
             self.lags.append(wait_until_level(self.on.url))
         return rate
@@ -94,7 +97,7 @@ def test_batches_beside_the_floor(stage: Stage, report: Report, size: Size, batc
         name: report.add("a" if name.endswith((OFF, ON)) else "b", f"batch {batch_size:,}, {name}", rates)
         for name, rates in samples.items()
     }
-    report.add("a", f"batch {batch_size:,}, follower level again after", stage.lags, "s")
+    report.add("a", f"batch {batch_size:,}, both followers level again after", stage.lags, "s")
     floor_share = 0.2 if batch_size == 1000 else None
     for place in PLACES:
         for way in (LISTS, ARRAYS):

@@ -13,6 +13,7 @@ from ledger.wallet import commands as wallet
 from ledger.workspace import commands as workspace
 from projections.connections import connect_projector
 from projections.followers import find_news, follow_group, groups_of, read_generation
+from projections.following import Projection
 from projections.journal_rows import Journal
 from tests.integration.scenes import (
     ACME,
@@ -77,14 +78,15 @@ def tell(ledger: Ledger, name: str = ACME) -> None:
         record(ledger, [command])
 
 
-def follow(url: str, events_max: int = 4000) -> int:
-    """Follow all books to their ends with the journal, and return how many events were applied."""
+def follow(url: str, events_max: int = 4000, projection: Projection | None = None) -> int:
+    """Follow all books to their ends with a projection, the journal unless told; return how many events it applied."""
     applied = 0
+    projection = projection or Journal()
     with closing(connect_projector(url, "test")) as connection:
-        generation = read_generation(connection, "journal")
-        while news := find_news(connection, Journal(), generation):
+        generation = read_generation(connection, projection.name)
+        while news := find_news(connection, projection, generation):
             advanced = sum(
-                follow_group(connection, Journal(), generation, group, events_max)
+                follow_group(connection, projection, generation, group, events_max)
                 for group in groups_of(news, events_max)
             )
             if not advanced:
@@ -94,7 +96,7 @@ def follow(url: str, events_max: int = 4000) -> int:
 
 
 def rows_of(url: str, part: str, without: Iterable[str] = ("generation",)) -> list[tuple[Any, ...]]:
-    """Return the rows of one of the journal's tables, whatever generation they are of, in order."""
+    """Return the rows of one of the read side's tables, whatever generation they are of, in order."""
     with psycopg.connect(url) as connection, connection.cursor() as cursor:
         cursor.execute(f"select * from projections.{part}".encode())
         assert cursor.description is not None

@@ -47,6 +47,37 @@ TAMPERINGS: dict[str, Tampering] = {
         "state = convert_to(replace(convert_from(state, 'UTF8'), 'main', 'mail'), 'UTF8')", "state project_id"
     ),
     "no state at all": on_hold("state = 'x'", "state"),
+    "a request's charge": (
+        "update projections.request set charge_minor = charge_minor + 1 where request_id = 'r-late'",
+        "requests of credit revenue.direct",
+    ),
+    "a request's overrun": (
+        "update projections.request set overrun_minor = overrun_minor - 1 where request_id = 'r-over'",
+        "requests of credit overrun.direct",
+    ),
+    "a request's refund": ("update projections.request set refunded_minor = 0", "requests of credit refunds.direct"),
+    "a request's hold": (
+        "update projections.request set held_minor = 1 where request_id = 'r-moved'",
+        "requests of rmb wallet.held",
+    ),
+    "a request gone": (
+        "delete from projections.request where request_id = 'r-settled'",
+        "requests of credit revenue.direct",
+    ),
+    "a request's route": ("update projections.request set route = 'spare'", "requests of credit revenue.spare"),
+    "what was spent": (
+        "update projections.spend set charge_minor = charge_minor + 1",
+        "spend of credit revenue.direct",
+    ),
+    "a correction": ("update projections.spend set corrected_minor = 0", "spend of credit revenue.direct"),
+    "what was refunded": ("update projections.spend set refunded_minor = 0", "spend of credit refunds.direct"),
+    "spend gone": ("delete from projections.spend", "spend of credit overrun.direct"),
+    "a cell's bucket": ("update projections.spend_cell set bucket = 'rmb'", "spend of rmb revenue.direct"),
+    "a cell gone": ("delete from projections.spend_cell", "spend of credit revenue.direct"),
+    "the route ledger's position": (
+        "update projections.progress set position = 99 where projection = 'route_ledger'",
+        "route ledger position",
+    ),
     "a hold gone": ("delete from ledger.hold where request_id = 'r-open'", "hold r-open"),
     "a hold too many": (MORE_HOLDS, "hold r-99"),
     "a budget's held": ("update ledger.budget set held_minor = held_minor + 1", BUDGET),

@@ -232,18 +232,20 @@ def test_a_reader_waits_for_what_it_has_written(api: Api, monkeypatch: pytest.Mo
 
 
 def test_lag_and_failures_are_shown(api: Api) -> None:
-    """How many events and books are behind is shown, and the book that stands still with its reason."""
+    """Of each projection: how many events and books it is behind, and the book that stands still with its reason."""
     do(api.ledger, release("r-open"))
     ask(
         api.ledger.url,
-        "update projections.progress set failed_position = position + 1, failure = 'why' where workspace_id = 'acme'",
+        "update projections.progress set failed_position = position + 1, failure = 'why'"
+        " where workspace_id = 'acme' and projection = 'journal'",
     )
     shown = api.get("/projections").json()
-    (lag,) = shown["projections"]
-    assert (lag["projection"], lag["books_behind"], lag["books_failed"]) == ("journal", 2, 1)
-    assert lag["events_behind"] >= 2
+    journal, routes = shown["projections"]
+    assert (journal["projection"], journal["books_behind"], journal["books_failed"]) == ("journal", 2, 1)
+    assert (routes["projection"], routes["books_behind"], routes["books_failed"]) == ("route_ledger", 2, 0)
+    assert routes["events_behind"] > journal["events_behind"] >= 2
     (failure,) = shown["failures"]
-    assert (failure["workspace_id"], failure["failure"]) == (ACME, "why")
+    assert (failure["projection"], failure["workspace_id"], failure["failure"]) == ("journal", ACME, "why")
 
 
 def test_every_read_is_described(api: Api) -> None:

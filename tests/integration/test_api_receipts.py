@@ -24,11 +24,11 @@ from ledger.pricing.rate_cards import ModelRates, RateCard
 from ledger.request.events import SkippedRoute, Why
 from ledger.service import Ledger
 from ledger.workspace.commands import CreateProject, IssueApiKey
-from projections.api import receipts
+from projections.api import catalogs, receipts
 from projections.api.app import create_read_router
 from projections.api.operations import journal_operations, journal_schemas
 from projections.reading import JournalReader
-from projections.receipt.answers import Receipt
+from projections.receipt.answers import CustomerReceipt, Receipt
 from projections.receipt.folding import CatalogBehind
 from tests.integration.api_scene import Api, refusal
 from tests.integration.read_side import ask
@@ -227,7 +227,7 @@ def test_a_receipt_waits_for_its_rate_card(api: Api, monkeypatch: pytest.MonkeyP
     do(api.ledger, PublishRateCard(card=card), hold("r-new", route="cheap"), settle("r-new", route="cheap"))
     receipt = api.get("/requests/r-new" + AS_PLATFORM).json()
     assert receipt["calculation"]["rate_card"] == "cheap.2"
-    monkeypatch.setattr(receipts, "CATALOG_SECONDS_MAX", 0.0)
+    monkeypatch.setattr(catalogs, "CATALOG_SECONDS_MAX", 0.0)
     monkeypatch.setattr(receipts, "receipt_of", never)
     assert refusal(api.get(MOVED + AS_PLATFORM))[:2] == (503, "unavailable")
 
@@ -244,8 +244,11 @@ def test_the_receipt_is_described(api: Api) -> None:
     assert [each["name"] for each in operation["parameters"]] == ["request_id", "at_least_position", "workspace_id"]
     assert {"200", "304", "404"} <= operation["responses"].keys()
     schemas = document["components"]["schemas"]
-    assert {"Receipt", "PricedLine", "FallbackMoment", "PlatformFacts"} <= schemas.keys()
-    assert "platform" not in schemas["Receipt"]["required"]
+    assert {"Receipt", "CustomerReceipt", "PricedLine", "FallbackMoment", "PlatformFacts"} <= schemas.keys()
+    answer = operation["responses"]["200"]["content"]["application/json"]["schema"]
+    assert [each["$ref"].rpartition("/")[2] for each in answer["anyOf"]] == ["Receipt", "CustomerReceipt"]
+    both = [schemas[name]["properties"].keys() for name in ("Receipt", "CustomerReceipt")]
+    assert both[0] - both[1] == {"platform"}
     referred = {reference.rpartition("/")[2] for reference in references(document) if "/schemas/" in reference}
     assert referred <= schemas.keys()
 
@@ -258,16 +261,19 @@ def test_the_client_reads_receipts(ledger: Ledger) -> None:
             whole = client.receipt("r-moved", ACME, at_least_position=3)
             with pytest.raises(RefusedByLedger, match="request_unknown"):
                 client.receipt("nothing", ACME)
+        with LedgerClient(address, token_of(ledger, "own")) as customer:
+            assert type(customer.receipt("r-moved")) is CustomerReceipt
+        assert type(whole) is Receipt
         assert (whole.fallbacks, whole.totals[1].paid) == (1, StatedAmount("0.011000", "CNY"))
-        ran = command("receipt", "r-moved", "--ledger", address, ROUTE_LEDGER_KEY=token_of(ledger))
+        ran = command("receipt", "r-moved", "--ledger", address, ROUTE_LEDGER_KEY=token_of(ledger, "reader"))
     assert ran.returncode == 0, ran.stderr
     assert "0.011000 CNY were paid from the rmb wallet" in ran.stdout
     assert "FOR THE PLATFORM ONLY" not in ran.stdout
 
 
-def token_of(ledger: Ledger) -> str:
+def token_of(ledger: Ledger, api_key_id: str) -> str:
     """Issue a reading key of the workspace and return its token."""
-    issued = ledger.issue_key(IssueApiKey(workspace_id=ACME, api_key_id="reader", scopes=("read",)), "system")
+    issued = ledger.issue_key(IssueApiKey(workspace_id=ACME, api_key_id=api_key_id, scopes=("read",)), "system")
     assert issued.token is not None
     return issued.token
 

@@ -15,10 +15,12 @@ from ledger.request.state import RequestState, Status, fold_request
 from ledger.service import Ledger
 from ledger.store.chain import leaf_digest, next_digest, start_digest
 from projections import replay as replaying
+from projections.every import every_projection
 from projections.followers import Follower
 from projections.replay import ReplayReport, replay
 from projections.replaying import BookReplay, ReplayedEvent
-from tests.integration.read_side import ask, follow, story, tell
+from tests.integration.read_side import ask, story, tell
+from tests.integration.route_tables import follow_all
 from tests.integration.scenes import ACME, do, hold, record, refund, set_up, settle, workspace_commands
 from tests.integration.tamperings import EVENT_TAMPERINGS, TAMPERINGS
 
@@ -30,7 +32,7 @@ def told(ledger: Ledger) -> Ledger:
     """A ledger whose workspace acme has seen everything under a daily spend limit, followed to its end."""
     set_up(ledger, day="100000")
     tell(ledger)
-    follow(ledger.url)
+    follow_all(ledger.url)
     return ledger
 
 
@@ -127,15 +129,17 @@ def test_verification_runs_beside_writers_and_followers(ledger: Ledger, monkeypa
             if number % 3 == 0:
                 do(ledger, hold(f"open{number}", "0.001", workspace_id=name))
 
-    writer, follower = threading.Thread(target=write), Follower(ledger.url, interval_seconds=0.005)
-    writer.start()
-    follower.start()
+    writer = threading.Thread(target=write)
+    followers = [Follower(ledger.url, projection, 0.005) for projection in every_projection()]
+    for thread in (writer, *followers):
+        thread.start()
     try:
         reports = [replay(ledger.url, verify=True) for _ in range(25)]
     finally:
         ending.set()
         writer.join()
-        follower.stop()
+        for follower in followers:
+            follower.stop()
     assert {difference for report in reports for difference in report.differences} == set()
     assert reports[-1].events > reports[0].events
 

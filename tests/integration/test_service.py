@@ -9,10 +9,16 @@ from litestar import Litestar
 from litestar.testing import TestClient
 
 from gateway.app import Service, close_service, create_service_app, open_service
+from gateway.companion import Companion, Errand
+from gateway.lag import LagReport, measure_lag
 from ledger.core.identifiers import PLATFORM
-from ledger.service import SYSTEM
+from ledger.service import SYSTEM, Ledger
 from ledger.workspace.commands import IssueApiKey
+from projections.reading import Lag
 from tests.integration import scenes
+from tests.integration.read_side import ask
+
+FIGURES = ("route_ledger_projection_events_behind", "route_ledger_projection_books_stopped")
 
 
 @pytest.fixture
@@ -48,6 +54,42 @@ def test_the_companion_follows_and_comes_back(service: Service) -> None:
         assert companion is not None
         companion.kill()
         assert position_seen(client, pay(service, "B-2")) > 0
+
+
+def test_every_projection_is_followed_and_measured(ledger: Ledger) -> None:
+    """A companion follows each projection to the end of the books, and says how far each is behind."""
+    scenes.set_up(ledger)
+    scenes.do(ledger, scenes.hold("r1"), scenes.settle("r1"))
+    events = sum(row[0] for row in ask(ledger.url, "select position from ledger.book"))
+    assert {(lag.projection, lag.events_behind) for lag in measure_lag(ledger.url).lags} == {
+        ("journal", events), ("route_ledger", events),
+    }  # fmt: skip
+    companion = Companion(Errand(ledger.url, verify_seconds=0, lag_seconds=0.1))
+    companion.start()
+    try:
+        deadline = time.monotonic() + 20
+        names = ("journal", "route_ledger")
+        while any(companion.lag_of(name, "events_behind") for name in names) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert [companion.lag_of(name, "events_behind") for name in names] == [0, 0]
+    finally:
+        companion.stop()
+    followed = ask(ledger.url, "select projection, sum(position)::int8 from projections.progress group by 1 order by 1")
+    assert followed == [("journal", events), ("route_ledger", events)]
+    assert companion.lag_of("journal", "events_behind") == -1
+
+
+def test_the_lag_of_every_projection_is_shown(service: Service) -> None:
+    """`/metrics` has how far each projection is behind and how many books stand still; -1 before it was measured."""
+    service.companion.stop()
+    figures = [f'{figure}{{projection="{name}"}}' for figure in FIGURES for name in ("journal", "route_ledger")]
+    with TestClient(create_service_app(service, metrics_open=True)) as client:
+        shown = client.get("/metrics").text
+        assert [figure for figure in figures if f"{figure} -1.0" not in shown] == []
+        service.companion.lag = LagReport((Lag("journal", 1, 7, 2, 1), Lag("route_ledger", 3, 11, 2, 0)))
+        shown = client.get("/metrics").text
+    values = [line.rpartition(" ")[2] for figure in figures for line in shown.splitlines() if line.startswith(figure)]
+    assert values == ["7.0", "11.0", "1.0", "0.0"]
 
 
 def pay(service: Service, reference: str) -> int:

@@ -12,7 +12,7 @@ from ledger.core.commands import Command
 from ledger.core.refusals import Refused
 from ledger.pricing.usage import ModelUsage, Usage
 from ledger.request.commands import CorrectCharge, Failure, RefundCharge, SettlementPolicy, SettleRequest
-from projections.receipt.answers import Receipt
+from projections.receipt.answers import CustomerReceipt, Receipt
 from projections.receipt.customer import customer_view
 from projections.receipt.layout import COLUMNS, width_of
 from projections.receipt.page import page_of
@@ -196,7 +196,7 @@ def test_a_customer_sees_nothing_of_the_platforms_side(world: World) -> None:
     if overrun is not None and not is_zero(overrun):
         taken = [entry for entry in shown.entries if entry.tag == "tokens_settled.v1"]
         assert all(not is_zero(entry.posted_change) or not is_zero(entry.held_change) for entry in taken)
-    assert customer_view(shown) == shown
+    assert type(shown) is CustomerReceipt
 
 
 def require_waived(said: Any) -> None:

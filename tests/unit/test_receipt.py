@@ -10,7 +10,7 @@ from ledger.pricing.usage import PARTS, ModelUsage, Usage
 from ledger.request.commands import CorrectionCause, Failure, ReleaseCause, SettlementPolicy, UsageSource
 from ledger.request.events import RequestEvent, SkippedRoute, Why
 from projections.receipt import words
-from projections.receipt.answers import Receipt
+from projections.receipt.answers import CustomerReceipt, Receipt
 from projections.receipt.customer import OWN_REASON, OWN_RULE, UNREACHABLE, customer_view
 from projections.receipt.folding import CatalogBehind, receipt_of
 from projections.receipt.layout import COLUMNS, pair, table, width_of, wrapped
@@ -41,7 +41,7 @@ def amounts(**stated: StatedAmount) -> dict[str, str]:
     return {name: words.of(amount) for name, amount in stated.items()}
 
 
-def moment_of(receipt: Receipt, kind: type[Any]) -> Any:
+def moment_of(receipt: CustomerReceipt, kind: type[Any]) -> Any:
     """Return the one moment of a kind."""
     (found,) = [moment for moment in receipt.timeline if isinstance(moment, kind)]
     return found

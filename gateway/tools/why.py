@@ -1,0 +1,98 @@
+"""`route-ledger why`: why charge or cost differs between two periods, from a directory's books or from a ledger's."""
+
+import asyncio
+import os
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+from time import time_ns
+
+import httpx
+import msgspec
+
+from gateway.database import existing_database
+from gateway.ledger_client import LedgerClient, LedgerError
+from gateway.tools.failures import ToolFailed, WrongUsage
+from gateway.tools.receipt import KEY_VARIABLE
+from gateway.tools.voice import say
+from ledger.core.identifiers import WORKSPACE_PATTERN
+from ledger.store.live import LiveReader
+from projections.change.answers import Change
+from projections.change.page import change_page
+from projections.connections import connect_projector
+from projections.followers import find_news, follow_group, groups_of, read_generation
+from projections.reading import JournalReader
+from projections.route_ledger.writing import ROUTE_LEDGER, RouteLedger
+from projections.spend.asking import AskedWrongly, Seen, change_question
+from projections.spend.explaining import change_of
+
+EVENTS_PER_PAGE = 4000
+OTHER_ZONE = "UTC"
+
+
+def run_why(
+    asked: Mapping[str, str | None], workspace: str | None, data: Path, url: str | None, *, as_json: bool
+) -> int:
+    """Print why: a page for a person, or JSON for a program. `asked` are the parameters of `/spend/change`."""
+    parameters = {name: value for name, value in asked.items() if value is not None}
+    if url is None:
+        with existing_database(data) as database:
+            draw_level(database)
+            change = asyncio.run(read_change(database, parameters, workspace))
+    else:
+        change = ask_change(url, parameters, workspace, os.environ)
+    say(msgspec.json.encode(change).decode() if as_json else change_page(change))
+    return 0
+
+
+def draw_level(database: str) -> None:
+    """Follow what the route ledger does not have yet, where no server does it: each event counts once whoever does."""
+    projection = RouteLedger()
+    with closing(connect_projector(database, "why")) as connection:
+        generation = read_generation(connection, ROUTE_LEDGER)
+        while news := find_news(connection, projection, generation):
+            groups = groups_of(news, EVENTS_PER_PAGE)
+            if not sum(follow_group(connection, projection, generation, group, EVENTS_PER_PAGE) for group in groups):
+                return
+
+
+async def read_change(database: str, asked: Mapping[str, str], workspace: str | None) -> Change:
+    """Return the answer as the platform sees it, made of the database itself."""
+    reader, live = JournalReader(database), LiveReader(database)
+    try:
+        zone = asked.get("zone") or await zone_of_workspace(live, workspace)
+        question = change_question(asked, zone, time_ns() // 1000)
+        seen = Seen(workspace)
+        comparison = await reader.spend.compare(question, seen)
+        # Read after the sums, the catalog knows all that they name.
+        return change_of(question, seen, comparison, await live.read_catalog())
+    except AskedWrongly as wrong:
+        raise WrongUsage(f"--{wrong.field}: {wrong.detail}") from None
+    finally:
+        await reader.close()
+        await live.close()
+
+
+async def zone_of_workspace(live: LiveReader, workspace: str | None) -> str:
+    """Return a workspace's own time zone, UTC over all of them. Raises ToolFailed for one that is not there."""
+    if workspace is None:
+        return OTHER_ZONE
+    state = await live.read_workspace(workspace) if WORKSPACE_PATTERN.match(workspace) else None
+    if state is None:
+        raise ToolFailed(f"there is no workspace {workspace}")
+    return state.time_zone
+
+
+def ask_change(url: str, asked: Mapping[str, str], workspace: str | None, environ: Mapping[str, str]) -> Change:
+    """Return the answer of the ledger at an address, as the key there may see it."""
+    key = environ.get(KEY_VARIABLE, "").strip()
+    if not key:
+        raise WrongUsage(f"{KEY_VARIABLE} is not set: a key with scope call, read or audit is needed for {url}")
+    parameters = dict(asked) if workspace is None else {**asked, "workspace_id": workspace}
+    try:
+        with LedgerClient(url, key) as client:
+            return client.change(parameters)
+    except LedgerError as error:
+        raise ToolFailed(str(error)) from None
+    except (ValueError, httpx.InvalidURL) as error:
+        raise WrongUsage(str(error)) from None
