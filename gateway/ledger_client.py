@@ -28,6 +28,7 @@ from gateway.ledger_journal import (
     entries_listing,
     events_listing,
     requests_listing,
+    spend_listing,
     statement_listing,
 )
 from gateway.ledger_operating import OperatingCalls
@@ -40,6 +41,7 @@ from projections.api.answers import BookEvent, JournalEntry, StatementLine, Tria
 from projections.change.answers import Change
 from projections.receipt.answers import CustomerReceipt, Receipt
 from projections.route_ledger.answers import CustomerRequestLine, CustomerRunView, RequestLine, RunView
+from projections.spend.answers import CustomerSpendRow, SpendRow
 
 __all__ = [
     "AnswerUnreadable",
@@ -47,10 +49,12 @@ __all__ = [
     "Balance",
     "Balances",
     "BookEvent",
+    "Change",
     "CommandAnswer",
     "CustomerReceipt",
     "CustomerRequestLine",
     "CustomerRunView",
+    "CustomerSpendRow",
     "JournalEntry",
     "KeyAnswer",
     "LedgerClient",
@@ -63,6 +67,7 @@ __all__ = [
     "RequestLine",
     "Retrying",
     "RunView",
+    "SpendRow",
     "StatementLine",
     "TrialBalance",
     "event_of",
@@ -145,6 +150,10 @@ class LedgerClient:
     def change(self, asked: Mapping[str, str]) -> Change:
         """Return why charge or cost differs between two periods; `asked` as in a query. Raises LedgerError."""
         return self._run(self._calls.change(asked))
+
+    def spend(self, asked: Mapping[str, str]) -> Iterator[CustomerSpendRow]:
+        """Yield what was spent in the order of time; `asked` as in a query. Raises LedgerError."""
+        return self._pages(spend_listing(asked), 0)
 
     def requests(
         self, *, at_least_position: int = 0, **filters: Unpack[RequestFilters]
@@ -310,6 +319,10 @@ class AsyncLedgerClient:
     async def change(self, asked: Mapping[str, str]) -> Change:
         """Return why charge or cost differs between two periods; `asked` as in a query. Raises LedgerError."""
         return await self._run(self._calls.change(asked))
+
+    def spend(self, asked: Mapping[str, str]) -> AsyncIterator[CustomerSpendRow]:
+        """Yield what was spent in the order of time; `asked` as in a query. Raises LedgerError."""
+        return self._pages(spend_listing(asked), 0)
 
     def requests(
         self, *, at_least_position: int = 0, **filters: Unpack[RequestFilters]

@@ -1,10 +1,10 @@
 """A ledger elsewhere: what it answers to reads of its journal, and its listings. Nothing adds two buckets.
 
-Of requests a key of the platform is told more: the answer is then a `Receipt`, a `RequestLine`, a `RunView`, which have
-the fields of what a workspace's own key gets, and `platform` beside them.
+Of requests a key of the platform is told more: the answer is then a `Receipt`, a `RequestLine`, a `RunView`, a
+`SpendRow`, which have the fields of what a workspace's own key gets, and `platform` beside them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypedDict, TypeVar
 
 import msgspec
@@ -16,6 +16,7 @@ from projections.api.answers import BookEvent, JournalEntry, StatementLine, Tria
 from projections.change.answers import Change
 from projections.receipt.answers import CustomerReceipt, Receipt
 from projections.route_ledger.answers import CustomerRequestLine, CustomerRunView, RequestLine, RunView
+from projections.spend.answers import CustomerSpendRow, SpendRow
 
 T = TypeVar("T")
 
@@ -90,6 +91,7 @@ decode_receipt = EitherDecoder(Receipt, CustomerReceipt)
 decode_requests = EitherDecoder(Page[RequestLine], Page[CustomerRequestLine])
 decode_run = EitherDecoder(RunView, CustomerRunView)
 decode_change = Decoder(Change)
+decode_spend = EitherDecoder(Page[SpendRow], Page[CustomerSpendRow])
 
 
 def entries_listing(workspace_id: str) -> Listing[JournalEntry]:
@@ -110,6 +112,11 @@ def statement_listing(workspace_id: str, bucket: str) -> Listing[StatementLine]:
 def requests_listing(filters: RequestFilters) -> Listing[CustomerRequestLine]:
     """Return the listing of the requests that are asked for."""
     return Listing(("requests",), decode_requests, dict(map(parameter_of, filters.items())))
+
+
+def spend_listing(asked: Mapping[str, str]) -> Listing[CustomerSpendRow]:
+    """Return the listing of what was spent."""
+    return Listing(("spend",), decode_spend, dict(asked))
 
 
 def parameter_of(given: tuple[str, Any]) -> tuple[str, str]:

@@ -11,23 +11,27 @@ import httpx
 import msgspec
 
 from gateway.database import existing_database
-from gateway.ledger_client import LedgerClient, LedgerError
+from gateway.ledger_client import LedgerClient, LedgerError, RefusedByLedger
 from gateway.tools.failures import ToolFailed, WrongUsage
 from gateway.tools.receipt import KEY_VARIABLE
-from gateway.tools.voice import say
+from gateway.tools.voice import note, say
 from ledger.core.identifiers import WORKSPACE_PATTERN
 from ledger.store.live import LiveReader
 from projections.change.answers import Change
 from projections.change.page import change_page
 from projections.connections import connect_projector
 from projections.followers import find_news, follow_group, groups_of, read_generation
-from projections.reading import JournalReader
 from projections.route_ledger.writing import ROUTE_LEDGER, RouteLedger
 from projections.spend.asking import AskedWrongly, Seen, change_question
 from projections.spend.explaining import change_of
+from projections.spend.reading import SpendReader
 
 EVENTS_PER_PAGE = 4000
+MANY_EVENTS = 50_000
+"""So many take seconds: it is said what is waited for."""
+
 OTHER_ZONE = "UTC"
+WRONGLY_ASKED = 400
 
 
 def run_why(
@@ -38,7 +42,9 @@ def run_why(
     if url is None:
         with existing_database(data) as database:
             draw_level(database)
-            change = asyncio.run(read_change(database, parameters, workspace))
+            change, behind = asyncio.run(read_change(database, parameters, workspace))
+        if behind:
+            note(f"not complete: the route ledger is {behind:,} events behind the books")
     else:
         change = ask_change(url, parameters, workspace, os.environ)
     say(msgspec.json.encode(change).decode() if as_json else change_page(change))
@@ -46,30 +52,44 @@ def run_why(
 
 
 def draw_level(database: str) -> None:
-    """Follow what the route ledger does not have yet, where no server does it: each event counts once whoever does."""
+    """Follow what the route ledger does not have yet, where no server does it: each event counts once whoever does.
+
+    What is recorded meanwhile is not waited for. Raises ToolFailed for a database that has no route ledger.
+    """
     projection = RouteLedger()
     with closing(connect_projector(database, "why")) as connection:
-        generation = read_generation(connection, ROUTE_LEDGER)
+        try:
+            generation = read_generation(connection, ROUTE_LEDGER)
+        except LookupError:
+            raise ToolFailed("this database has no route ledger yet: serve it once with this version") from None
+        missing: int | None = None
         while news := find_news(connection, projection, generation):
+            if missing is None:
+                missing = sum(reached - followed for _, reached, followed in news)
+                if missing >= MANY_EVENTS:
+                    note(f"the route ledger reads {missing:,} events that it does not have yet")
             groups = groups_of(news, EVENTS_PER_PAGE)
-            if not sum(follow_group(connection, projection, generation, group, EVENTS_PER_PAGE) for group in groups):
+            applied = sum(follow_group(connection, projection, generation, group, EVENTS_PER_PAGE) for group in groups)
+            missing -= applied
+            if not applied or missing <= 0:
                 return
 
 
-async def read_change(database: str, asked: Mapping[str, str], workspace: str | None) -> Change:
-    """Return the answer as the platform sees it, made of the database itself."""
-    reader, live = JournalReader(database), LiveReader(database)
+async def read_change(database: str, asked: Mapping[str, str], workspace: str | None) -> tuple[Change, int]:
+    """Return the answer as the platform sees it, made of the database itself, and how many events it does not have."""
+    spend, live = SpendReader(database), LiveReader(database)
     try:
-        zone = asked.get("zone") or await zone_of_workspace(live, workspace)
-        question = change_question(asked, zone, time_ns() // 1000)
+        own_zone = await zone_of_workspace(live, workspace)
+        question = change_question(asked, asked.get("zone", own_zone), time_ns() // 1000)
         seen = Seen(workspace)
-        comparison = await reader.spend.compare(question, seen)
+        comparison = await spend.compare(question, seen)
         # Read after the sums, the catalog knows all that they name.
-        return change_of(question, seen, comparison, await live.read_catalog())
+        change = change_of(question, seen, comparison, await live.read_catalog())
+        return change, 0 if change.complete else await spend.events_behind(workspace)
     except AskedWrongly as wrong:
         raise WrongUsage(f"--{wrong.field}: {wrong.detail}") from None
     finally:
-        await reader.close()
+        await spend.close()
         await live.close()
 
 
@@ -92,6 +112,8 @@ def ask_change(url: str, asked: Mapping[str, str], workspace: str | None, enviro
     try:
         with LedgerClient(url, key) as client:
             return client.change(parameters)
+    except RefusedByLedger as refused:
+        raise (WrongUsage if refused.status == WRONGLY_ASKED else ToolFailed)(str(refused)) from None
     except LedgerError as error:
         raise ToolFailed(str(error)) from None
     except (ValueError, httpx.InvalidURL) as error:

@@ -9,14 +9,13 @@ What it came to in a period is the product, from the widest link to the narrowes
     F  share of these, over all buckets, whose first route is this one                     moved, deep_models,
                                                                                            discounted_routes, route_mix
     G  share of these that settled here and did not leave by a fallback                    moved
-    P  input tokens per request of the model that settled here                             prompt_size
-    Q  input tokens per request on the route, as a multiple of P                           route_mix
+    P  input tokens per request of the model on the route                                  prompt_size
     S  share of the part in the route's input tokens                                       cache_share
     R  price of the part per token                                                         rates
     K  what was billed as a multiple of what the card says (cost alone)                    stated_prices
 
 In place of F and G, requests that came by fallback from one other spot have the share of the model's requests that
-did. Output has O, output tokens per request on the route (output_size), in place of P and Q, and its S is
+did. Output has O, output tokens per request on the route (output_size), in place of P, and its S is
 reasoning_share; what is counted has its number per request (counted) and no S. A price that was stated for whole
 requests is a part with nothing but a price.
 
@@ -26,18 +25,18 @@ what it is called is told by where the requests went (see `moving`). A workflow 
 its whole amount is new or gone.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 
 import msgspec
 
-from projections.change.factors import Chain, Factor, ratio, split_leaf
+from projections.change.factors import Chain, Factor, joined, ratio, split_leaf
 from projections.change.links import INPUT, OUTPUT, Arrival, ModelUse, PartUse, RouteUse, SegmentUse
 from projections.change.moving import Path, counterparts, take_apart
 from projections.change.places import Spot
 from projections.change.rounding import GRAINS
 from projections.change.tables import Tables, moved_about
-from projections.change.tallies import Pair
+from projections.change.tallies import Pair, pair
 
 __all__ = ["split_segments"]
 
@@ -68,6 +67,13 @@ def amount_in(segment: SegmentUse, period: int) -> int:
     )
 
 
+class PromptSizes(msgspec.Struct, frozen=True):
+    """How large a model's prompts are here, whatever the route."""
+
+    model: str
+    of_model: Factor
+
+
 class Splitter(msgspec.Struct):
     """Splits one workspace's workflow, and books what its factors contribute."""
 
@@ -95,32 +101,39 @@ class Splitter(msgspec.Struct):
             prompts = ratio(arrival.input_tokens, arrival.settled)
             if prompts is None:
                 continue
+            sizes = PromptSizes(model, prompts)
             if begin is None:
-                self.split_direct(use, arrival, chain, prompts)
+                self.split_direct(use, arrival, chain, sizes)
             else:
-                self.split_fallen(use, begin, arrival, chain, prompts)
-            self.book("prompt_size", ("model", model), prompts)
+                self.split_fallen(use, begin, arrival, chain, sizes)
 
-    def split_direct(self, use: ModelUse, arrival: Arrival, chain: Chain, prompts: Factor) -> None:
-        """Book the change of what began and settled here."""
+    def split_direct(self, use: ModelUse, arrival: Arrival, chain: Chain, sizes: PromptSizes) -> None:
+        """Book the change of what began and settled here.
+
+        In a period in which nothing began on a route, as many stay there as of all that began here: what left another
+        route by a fallback is not told as a change of this one.
+        """
         shares: dict[str, Factor] = {}
+        all_began, all_left = whole_of(use.began_here.values()), left_of(use.left)
         for route, on_route in arrival.routes.items():
-            began = use.began_here[route]
-            share, stayed = ratio(began, use.settled, is_share=True), ratio(on_route.settled, began, is_share=True)
+            began, own = use.began_here[route], use.left.get(route, {})
+            base, kept = chosen(began, began, all_began), chosen(began, on_route.settled, arrival.settled)
+            share, stayed = ratio(began, use.settled, is_share=True), ratio(kept, base, is_share=True)
             if share is not None and stayed is not None:
                 shares[route] = share
-                self.split_route(route, on_route, arrival, (*chain, share, stayed), prompts)
-                self.book_left(began, use.left.get(route, {}), stayed)
+                self.split_route(route, on_route, arrival, (*chain, share, stayed), sizes)
+                left = {spot: chosen(began, own.get(spot, pair()), gone) for spot, gone in all_left.items()}
+                self.book_left(base, left, stayed)
         self.book_routing(use, shares)
 
-    def split_fallen(self, use: ModelUse, begin: Spot, arrival: Arrival, chain: Chain, prompts: Factor) -> None:
+    def split_fallen(self, use: ModelUse, begin: Spot, arrival: Arrival, chain: Chain, sizes: PromptSizes) -> None:
         """Book the change of what came by fallback from one other spot."""
         shares: dict[str, Factor] = {}
         for route, on_route in arrival.routes.items():
             share = ratio(on_route.settled, use.settled, is_share=True)
             if share is not None:
                 shares[route] = share
-                self.split_route(route, on_route, arrival, (*chain, share), prompts)
+                self.split_route(route, on_route, arrival, (*chain, share), sizes)
         about = moved_about(self.tables.tally, self.workspace_id, begin, "fallback", "in", "")
         changes = {route: change_of(on_route.settled, use.settled) for route, on_route in arrival.routes.items()}
         for route, causes in self.by_cause(changes).items():
@@ -129,16 +142,18 @@ class Splitter(msgspec.Struct):
             self.tables.tally.add("moved", about, shares[route].effect_of(moved, over), "moved")
             self.book_mix(route, causes, shares[route], over)
 
-    def split_route(self, route: str, use: RouteUse, arrival: Arrival, chain: Chain, prompts: Factor) -> None:
+    def split_route(self, route: str, use: RouteUse, arrival: Arrival, chain: Chain, sizes: PromptSizes) -> None:
         """Book the change of what settled on a route, part by part."""
+        # Where nothing settled on it, the route's prompts are to the model's what they are in the other period.
         relative = ratio(
             [use.input_tokens[period] * arrival.settled[period] for period in (0, 1)],
             [use.settled[period] * arrival.input_tokens[period] for period in (0, 1)],
         )
+        prompts = None if relative is None else joined(sizes.of_model, relative)
         answers = ratio(use.output_tokens, use.settled)
         for name, part in use.parts.items():
-            if name in INPUT and relative is not None:
-                self.split_part(route, "cache_share", part, use.input_tokens, (*chain, prompts, relative))
+            if name in INPUT and prompts is not None:
+                self.split_part(route, "cache_share", part, use.input_tokens, (*chain, prompts))
             elif name in OUTPUT and answers is not None:
                 self.split_part(route, "reasoning_share", part, use.output_tokens, (*chain, answers))
             elif name not in INPUT and name not in OUTPUT:
@@ -148,7 +163,7 @@ class Splitter(msgspec.Struct):
             split_leaf((*chain, stated), self.grains_per_atom)
         about = ("route", route)
         self.book("stated_prices", about, stated)
-        self.book("route_mix", about, relative)
+        self.book("prompt_size", ("model", sizes.model), prompts)
         self.book("output_size", about, answers)
 
     def split_part(self, route: str, cause: str, part: PartUse, of: Pair, chain: Chain) -> None:
@@ -243,6 +258,26 @@ class Splitter(msgspec.Struct):
         if change is not None:
             key = self.tables.tally.about(self.workspace_id, about)
             self.tables.tally.add(term, key, share.effect_of(change, over), kind)
+
+
+def chosen(by: Pair, own: Pair, other: Pair) -> Pair:
+    """Return in each period the one count, or where nothing is counted by what chooses, the other."""
+    return [own[period] if by[period] else other[period] for period in (0, 1)]
+
+
+def whole_of(counts: Iterable[Pair]) -> Pair:
+    """Return the sum of counts, period by period."""
+    whole = pair()
+    for each in counts:
+        whole[0] += each[0]
+        whole[1] += each[1]
+    return whole
+
+
+def left_of(left: Mapping[str, Mapping[Spot, Pair]]) -> dict[Spot, Pair]:
+    """Return how many requests left by a fallback, whatever their first route, by where it led."""
+    spots = {spot for of_route in left.values() for spot in of_route}
+    return {spot: whole_of(of_route[spot] for of_route in left.values() if spot in of_route) for spot in sorted(spots)}
 
 
 def change_of(part: Pair, whole: Pair) -> int:

@@ -92,12 +92,12 @@ def requests_of_users(period: Period, scope: Scope) -> int:
 def input_tokens(period: Period, scope: Scope) -> Ratios:
     """Return the input tokens of the requests that were settled in the place.
 
-    What came by fallback from elsewhere is weighed apart.
+    What came by fallback from elsewhere is weighed apart, and so is each first route.
     """
     found: dict[Hashable, tuple[int, int]] = {}
     for cell, sums in period.items():
         if sums.settled and scope.is_here(cell):
-            key = (stream_of(cell), scope.began_here(cell))
+            key = (stream_of(cell), scope.began_here(cell), cell.first_route)
             found[key] = plus(found.get(key), sums.input_tokens, sums.settled)
     return found
 

@@ -9,7 +9,7 @@ from projections.change.rounding import grains_of
 from projections.change.shapley import slopes
 from projections.change.tallies import Pair
 
-__all__ = ["Chain", "Factor", "ratio", "split_leaf"]
+__all__ = ["Chain", "Factor", "joined", "ratio", "split_leaf"]
 
 
 class Factor(msgspec.Struct):
@@ -39,13 +39,18 @@ def ratio(above: Pair, below: Pair, *, is_share: bool = False) -> Factor | None:
     """Return a share or an average. Where there is nothing below, it is that of the other period; in neither, None."""
     first, second = below
     if first and second:
-        return lowest(above[0] * second, above[1] * first, first * second, is_share)
+        return lowest(above[0] * second, above[1] * first, first * second, is_share=is_share)
     if first:
-        return lowest(above[0], above[0], first, is_share)
-    return lowest(above[1], above[1], second, is_share) if second else None
+        return lowest(above[0], above[0], first, is_share=is_share)
+    return lowest(above[1], above[1], second, is_share=is_share) if second else None
 
 
-def lowest(before: int, after: int, over: int, is_share: bool) -> Factor:
+def joined(one: Factor, other: Factor) -> Factor:
+    """Return two factors that belong together as one: their product."""
+    return lowest(one.before * other.before, one.after * other.after, one.over * other.over, is_share=False)
+
+
+def lowest(before: int, after: int, over: int, *, is_share: bool) -> Factor:
     """Return a factor in lowest terms."""
     common = gcd(before, after, over)
     return Factor(before // common, after // common, over // common, is_share)

@@ -171,8 +171,8 @@ def gather(before: Period, after: Period, place: Place, prices: PriceList, tally
 def classes_of(periods: Iterable[Period], prices: PriceList) -> tuple[dict[str, str], dict[str, str]]:
     """Return each model's depth class, and of each route that settled anything whether it is discounted: yes or no.
 
-    A model is of the depth that all its routes have, else `mixed`; a route is discounted when in either period its list
-    price came to more than was charged by it.
+    A model is of the depth that all routes have which its requests were sent to first, else `mixed`. A route is
+    discounted when in either period its list price came to more than was charged by it.
     """
     seen: dict[str, set[str]] = defaultdict(set)
     discounted: dict[str, str] = {}
@@ -180,7 +180,7 @@ def classes_of(periods: Iterable[Period], prices: PriceList) -> tuple[dict[str, 
         discounts: dict[tuple[str, str], int] = defaultdict(int)
         for cell, sums in period.items():
             if sums.requests:
-                seen[cell.model].add(prices.depth(cell.route) or NOT_CLASSIFIED)
+                seen[cell.model].add(prices.depth(cell.first_route) or NOT_CLASSIFIED)
             if sums.settled:
                 discounts[cell.route, cell.bucket] += sums.list_minor - sums.listed_minor
         for (route, _), discount in discounts.items():

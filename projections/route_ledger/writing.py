@@ -135,7 +135,10 @@ class SpendRows:
 def cell_name(cell: SpendCell) -> str:
     """Return the name of a combination: the same for ever, whoever meets it first.
 
-    Its first seven bytes are a digest of what an explanation tells apart: what begins alike is summed by that alone.
+    Its first nine bytes are a digest of what an explanation tells apart: what begins alike is summed by that alone. Of
+    these the first two are the bucket's and the unit of the bill's own: no label that a caller thinks of reaches them,
+    so that none can be made for which two buckets begin alike.
     """
+    units = blake2b(msgspec.msgpack.encode((cell.bucket, cell.cost_unit)), digest_size=2)
     place = blake2b(msgspec.msgpack.encode(told_apart(cell)), digest_size=7)
-    return place.hexdigest() + blake2b(msgspec.msgpack.encode(cell), digest_size=9).hexdigest()
+    return units.hexdigest() + place.hexdigest() + blake2b(msgspec.msgpack.encode(cell), digest_size=7).hexdigest()

@@ -56,12 +56,13 @@ class ProviderCost(msgspec.Struct, frozen=True):
 
 
 class SpendPlatform(msgspec.Struct, frozen=True):
-    """What customers never see. `overrun` is what of the charge no balance could pay.
+    """What customers never see: `overrun`, which no balance could pay of the charge, and what corrections undid of it.
 
     What requests and failed attempts cost of which no cost is known is unknown, not zero.
     """
 
     overrun: StatedAmount
+    undone: StatedAmount
     costs: list[ProviderCost]
     requests_without_cost: int
     failed_attempts_without_cost: int

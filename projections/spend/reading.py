@@ -57,7 +57,7 @@ TOLD_APART = frozenset({"workspace", "workflow", "model", "route"})
 CELL_FILTERS = ("project", "key", "workflow", "run", "model", "route", "tier", "provider")
 """Dimensions that all cells whose names begin alike have in common, and filters by cells."""
 
-LENGTHS = (7, 16)
+LENGTHS = (9, 16)
 """How much of a cell's name is needed: what its fellows have in common, or all of it."""
 
 HOUR_MICROSECONDS = 3_600_000_000

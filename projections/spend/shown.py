@@ -49,6 +49,7 @@ def platform_row(found: SpendFound, shape: Shape, catalog: Catalog) -> SpendRow:
     if unit is not None:
         platform = SpendPlatform(
             state_amount(sums.overrun_minor, unit),
+            state_amount(sums.undone_minor, unit),
             [provider_cost(cost, catalog) for cost in found.costs if cost.unit],
             sums.without_cost,
             sums.waste_unknown,

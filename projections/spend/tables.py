@@ -1,6 +1,6 @@
 """Spend as CSV: a header row, and every amount beside its unit. Pure.
 
-Amounts from `owed` to `overrun` are in the row's `unit`: no column is to be added up over rows of two units. What
+Amounts from `owed` to `undone` are in the row's `unit`: no column is to be added up over rows of two units. What
 providers bill may be in several units: it is a text that lists them. What is not known is empty, never 0.
 """
 
@@ -18,7 +18,7 @@ COUNTS = (
 )  # fmt: skip
 AMOUNTS = SpendCharge.__struct_fields__
 DISCOUNT = SpendDiscount.__struct_fields__
-PLATFORM = ("overrun", "costs", "waste", "requests_without_cost", "failed_attempts_without_cost")
+PLATFORM = ("overrun", "undone", "costs", "waste", "requests_without_cost", "failed_attempts_without_cost")
 BETWEEN = "; "
 
 
@@ -55,7 +55,7 @@ def platform_cells(row: SpendRow) -> Iterator[Cell]:
     if facts is None:
         yield from (None for _ in PLATFORM)
         return
-    yield facts.overrun
+    yield from (facts.overrun, facts.undone)
     yield BETWEEN.join(f"{each.cost.value} {each.unit}" for each in facts.costs)
     yield BETWEEN.join(f"{each.waste.value} {each.unit}" for each in facts.costs)
     yield facts.requests_without_cost

@@ -1,6 +1,6 @@
 -- Spend as it is read. Every statement reads the active generation, in one snapshot.
 --
--- The larger tables are summed by the beginning of the cells' names: by seven bytes where nothing is asked but what an
+-- The larger tables are summed by the beginning of the cells' names: by nine bytes where nothing is asked but what an
 -- explanation tells apart, else by all sixteen. Only then cells are looked up, each by its key. `offset 0` keeps a part
 -- of a statement as it is written. Dimensions are known by their place: workspace, project, key, workflow, run, model,
 -- route, tier, provider, and of requests also end_user and step.

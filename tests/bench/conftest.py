@@ -11,8 +11,9 @@ from psycopg.conninfo import make_conninfo
 
 from tests.bench.machine import describe_machine
 from tests.bench.report import Report
-from tests.bench.scene import set_scene
+from tests.bench.scene import set_scene, tidy_tables
 from tests.bench.sizes import Size, read_size
+from tests.conftest import drop_database
 
 JSON_VARIABLE = "ROUTE_LEDGER_BENCH_JSON"
 REPORT = pytest.StashKey[Report]()
@@ -41,8 +42,7 @@ def scene_database(server_url: str, template_database: str, size: Size) -> str:
     copy_database(server_url, template_database, name)
     url = make_conninfo(server_url, dbname=name)
     set_scene(url, size.workspaces)
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("vacuum analyze")
+    tidy_tables(url, "ledger")
     return name
 
 
@@ -57,9 +57,8 @@ def new_books(server_url: str, scene_database: str) -> Iterator[NewBooks]:
         return make_conninfo(server_url, dbname=names[-1])
 
     yield make
-    with psycopg.connect(server_url, autocommit=True) as connection:
-        for name in names:
-            connection.execute(f'drop database if exists "{name}" with (force)'.encode())
+    for name in names:
+        drop_database(server_url, name)
 
 
 def copy_database(server_url: str, source: str, name: str) -> None:

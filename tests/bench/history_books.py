@@ -11,7 +11,6 @@ from itertools import islice
 from time import perf_counter
 
 import msgspec
-import psycopg
 
 from ledger.core.commands import Command, to_microseconds
 from ledger.service import SYSTEM, Ledger, Outcome
@@ -20,7 +19,7 @@ from ledger.workspace.commands import CreateProject, CreateWorkspace, IssueApiKe
 from projections.rebuild import rebuild
 from tests.bench.history import KEYS, History, Session, workspaces_of_history
 from tests.bench.history_catalog import UNITS, catalog_of_history
-from tests.bench.scene import HOT, events_of
+from tests.bench.scene import HOT, events_of, tidy_tables
 from tests.integration.scenes import PROJECT, issue_key, pay, record
 
 BATCH_SIZE = 1000
@@ -29,10 +28,6 @@ FUNDS = "1000000000"
 SAMPLES = 1000
 CUSTOMER_KEY = "customer"
 PROJECTIONS = ("journal", "route_ledger")
-TABLES = """
-select format('%I.%I', relnamespace::regnamespace, relname) from pg_class
-where relkind = 'r' and relnamespace in ('ledger'::regnamespace, 'projections'::regnamespace)
-"""
 
 
 class Built(msgspec.Struct, frozen=True):
@@ -75,7 +70,8 @@ def fill_books(url: str, requests: int) -> HistoryBooks:
         began = perf_counter()
         events = rebuild(url, projection).events
         built[projection] = Built(events, perf_counter() - began)
-    tidy_tables(url)
+    for schema in ("ledger", "projections"):
+        tidy_tables(url, schema)
     again = History(requests, history.ends_at).begun()
     samples = list(islice(again, 0, None, max(1, history.sessions // SAMPLES)))
     return HistoryBooks(
@@ -124,10 +120,3 @@ def batches_of(commands: Iterator[Command]) -> Iterator[list[Command]]:
     """Yield commands in batches."""
     while batch := list(islice(commands, BATCH_SIZE)):
         yield batch
-
-
-def tidy_tables(url: str) -> None:
-    """Do at once what the database itself does in the background while two weeks go by."""
-    with psycopg.connect(url, autocommit=True) as connection:
-        for (table,) in connection.execute(TABLES).fetchall():
-            connection.execute(f"vacuum analyze {table}".encode())

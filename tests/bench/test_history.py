@@ -21,7 +21,7 @@ from tests.bench.read_side_room import read_room
 from tests.bench.report import Report
 from tests.bench.scene import HOT
 from tests.bench.sizes import Size
-from tests.integration.scenes import drop_database
+from tests.conftest import drop_database
 
 pytestmark = pytest.mark.bench
 

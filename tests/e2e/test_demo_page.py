@@ -13,7 +13,7 @@ LAST = "# Why, step by step"
 
 
 def test_the_printed_lines_answer_what_is_printed_under_them(tmp_path: Path) -> None:
-    """Each paragraph that states an answer gives it, and all seven state one."""
+    """Each paragraph that states an answer gives it, and all eight state one."""
     environ = os.environ | {"ROUTE_LEDGER_PORT": str(free_port()), "ROUTE_LEDGER_DATA": str(tmp_path / "data")}
     start = [sys.executable, "-c", "from gateway.command_line import main; main()", "demo"]
     with subprocess.Popen(start, env=environ, stdout=subprocess.PIPE, text=True, start_new_session=True) as demo:
@@ -38,4 +38,4 @@ def test_the_printed_lines_answer_what_is_printed_under_them(tmp_path: Path) -> 
                     assert stated in done.stdout
         finally:
             os.killpg(demo.pid, signal.SIGINT)
-    assert len(paragraphs) == 7
+    assert len(paragraphs) == 8

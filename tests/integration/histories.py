@@ -116,7 +116,6 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     run: str | None = None
     failed: tuple[bool, ...] = ()
     moved_to: str | None = None
-    refunded: str | None = None
 
     @property
     def usage(self) -> Usage:
@@ -203,11 +202,6 @@ def commands_of(asked: Ask, request_id: str, at: datetime) -> Iterator[Command]:
         reported_model=ROUTES[route].upstream_model, usage=asked.usage, usage_source="reported", latency_ms=500,
         provider_cost=cost_on(route, asked.usage), effective_at=at,
     )  # fmt: skip
-    if asked.refunded is not None:
-        yield request.RefundCharge(
-            workspace_id=ACME, request_id=request_id, refund_id="1", refund=amount_on(route, asked.refunded),
-            reason="of no use", effective_at=at,
-        )  # fmt: skip
 
 
 def amount_on(route: str, value: str) -> StatedAmount:

@@ -29,8 +29,9 @@ def late_commands(name: str = ACME) -> list[Command]:
     """
     at: dict[str, Any] = {"workspace_id": name}
     began = datetime.now(UTC) - timedelta(hours=5)
-    first, second, third = ({"effective_at": began + timedelta(minutes=minutes)} for minutes in (0, 30, 60))
-    cost = {"provider_cost": StatedAmount("0.004", "USD")}
+    moments: list[dict[str, Any]] = [{"effective_at": began + timedelta(minutes=minutes)} for minutes in (0, 30, 60)]
+    first, second, third = moments
+    cost: dict[str, Any] = {"provider_cost": StatedAmount("0.004", "USD")}
 
     def correct(correction_id: str, difference: str, when: dict[str, Any]) -> request.CorrectCharge:
         return request.CorrectCharge(
@@ -95,7 +96,8 @@ def spending_in(url: str) -> Spending:
     for workspace_id, name, quarter, *sums in ask(
         url, f"select workspace_id, cell, quarter, {SUM_FIELDS} from projections.spend"
     ):
-        found[quarter, cells[workspace_id, name]] = Sums(*map(int, sums))
+        numbers: list[Any] = [int(each) for each in sums]
+        found[quarter, cells[workspace_id, name]] = Sums(*numbers)
     lines = "select workspace_id, cell, quarter, part, rate, tokens, rated_minor from projections.spend_line"
     for workspace_id, name, quarter, part, rate, tokens, rated_minor in ask(url, lines):
         found[quarter, cells[workspace_id, name]].lines[part, rate] = [tokens, int(rated_minor)]

@@ -77,8 +77,8 @@ def spent_by(workspace_id: str, facts: Sequence[Fact]) -> Iterator[Spent]:
         numbers = settled(end[1]) if isinstance(end[1], events.TokensSettled) else Counter({end[1].cause: 1})
         numbers.update(requests=1, fallbacks=moves)
         yield Spent(to_datetime(end[0].effective_at), where, numbers)
-    for fact, change in amendments:
-        yield Spent(to_datetime(fact.effective_at), where, change)
+    for fact, numbers in amendments:
+        yield Spent(to_datetime(fact.effective_at), where, numbers)
 
 
 def of_route(route: str, taken: Mapping[str, tuple[str, str, str]]) -> Dimensions:
@@ -100,7 +100,8 @@ def settled(event: events.TokensSettled) -> Counter[str]:
     cost = event.provider_cost
     numbers = Counter(
         settled=1, charged=event.charge_minor, owed=event.charge_minor, waived=event.waived_minor,
-        overrun=event.overrun_minor, estimated=int(event.usage_source != "reported"), unpriced=int(bool(event.unpriced)),
+        overrun=event.overrun_minor, estimated=int(event.usage_source != "reported"),
+        unpriced=int(bool(event.unpriced)),
     )  # fmt: skip
     if event.list_minor is not None:
         numbers.update({"list price": event.list_minor, "rated": event.charge_minor + event.waived_minor})
@@ -111,18 +112,18 @@ def settled(event: events.TokensSettled) -> Counter[str]:
     return numbers
 
 
-def summed(
-    found: Sequence[Spent],
-    by: Sequence[str],
-    begin_of: Callable[[datetime], str],
-    wanted: Callable[[Dimensions], bool] = lambda _: True,
-) -> dict[Key, Counter[str]]:
-    """Return sums by span, bucket and dimensions of what is wanted; those that come to nothing are left out."""
+def wanted(found: Sequence[Spent], filters: Mapping[str, str]) -> list[Spent]:
+    """Return what the parameters of a query ask for."""
+    asked = {name.removesuffix("_id"): value for name, value in filters.items()}
+    return [each for each in found if asked.items() <= each.of.items()]
+
+
+def summed(found: Sequence[Spent], by: Sequence[str], begin_of: Callable[[datetime], str]) -> dict[Key, Counter[str]]:
+    """Return sums by span, bucket and dimensions, less what is zero."""
     sums: dict[Key, Counter[str]] = {}
     for each in found:
-        if wanted(each.of):
-            key = (begin_of(each.at), each.of["bucket"], tuple(each.of[name] for name in by))
-            sums.setdefault(key, Counter()).update(each.numbers)
+        key = (begin_of(each.at), each.of["bucket"], tuple(each.of[name] for name in by))
+        sums.setdefault(key, Counter()).update(each.numbers)
     return {key: without_zeros(numbers) for key, numbers in sums.items()}
 
 
@@ -154,7 +155,7 @@ def numbers_of(row: Told) -> Counter[str]:
         assert minor_of(row["discount"]["discount"], row["unit"]) == listed - rated
         numbers.update({"list price": listed, "rated": rated})
     platform = row["platform"]
-    numbers.update(overrun=minor_of(platform["overrun"], row["unit"]))
+    numbers.update({name: minor_of(platform[name], row["unit"]) for name in ("overrun", "undone")})
     numbers.update({"cost unknown": platform["requests_without_cost"]})
     numbers.update({"waste unknown": platform["failed_attempts_without_cost"]})
     for each in platform["costs"]:

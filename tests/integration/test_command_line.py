@@ -101,6 +101,19 @@ def test_json_of_a_verification_is_json_alone(database_url: str) -> None:
     assert (tampered.returncode, len(json.loads(tampered.stdout)["differences"])) == (1, 1)
 
 
+def test_a_rebuild_is_of_everything_unless_told(database_url: str) -> None:
+    """Without arguments each projection gets a new generation and a line of its own; one can be named."""
+    Ledger(database_url).close()
+    both = run("rebuild", **{URL_VARIABLE: database_url})
+    assert [line.partition(" from ")[0] for line in both.stdout.splitlines()] == [
+        "journal: generation 2", "route_ledger: generation 2",
+    ]  # fmt: skip
+    one = run("rebuild", "--projection", "route_ledger", **{URL_VARIABLE: database_url})
+    assert one.stdout.startswith("route_ledger: generation 3 from ")
+    shown = ask(database_url, "select projection, generation from projections.generation order by 1")
+    assert shown == [("journal", 2), ("route_ledger", 3)]
+
+
 def test_a_companion_is_the_installed_one(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A directory that a server is started in may hold a package of any name: it is not run."""
     (tmp_path / "gateway").mkdir()

@@ -42,14 +42,17 @@ HIDDEN = (
     PROVIDER, COST, WASTE, COST_RATE, PRICE_FACTOR, OTHER, "USD", "secret-price-list", "demo-openai",
     "demo-azure", "demo-anthropic", "demo-deepseek", "overrun", "margin", "provider_cost", "waste",
 )  # fmt: skip
-"""Texts that no answer to a workspace may hold, in its body or in any header. What no balance has paid is told as waived,
-like what the gateway waives: that it is the platform's loss, and how much of it is, stays hidden."""
+"""Texts that no answer to a workspace may hold, in its body or in any header.
+
+What no balance has paid is told as waived, like what the gateway waives: how much of it is the platform's loss is not.
+"""
 
 ALLOWED_IN = {"/ledger/v1/openapi.json", "/ledger/v1/docs"}
 """What is told to everybody: the description of the API names what platforms may see, and no fact."""
 
 FIELDS: dict[str, tuple[str, ...]] = {
-    "workspace_id": (ACME,), "bucket": ("credit", "rmb"), "request_id": ("spent", "moved", "over"), "rate_card": ("house.1",),
+    "workspace_id": (ACME,), "bucket": ("credit", "rmb"), "request_id": ("spent", "moved", "over"),
+    "rate_card": ("house.1",),
 }  # fmt: skip
 VALUES: dict[str, tuple[str, ...]] = {
     "format": ("json", "csv", "jsonl"),

@@ -36,6 +36,36 @@ def test_a_stated_price_of_a_fallback_is_compared_with_the_first_card() -> None:
     assert effects(period(on("plain", 90)), after) == {"fallback_premium": 30 * 2000}
 
 
+def test_larger_prompts_of_one_route_are_no_change_of_the_mix() -> None:
+    """Where the cheap route's prompts doubled and the deep one's did not, that is all that is told."""
+    before = period(on("deep", 100, 1000, 0), on("cheap", 100, 1000, 0))
+    after = period(on("deep", 100, 1000, 0), on("cheap", 100, 2000, 0))
+    assert effects(before, after) == {"prompt_size": 100 * 1000}
+
+
+def test_routes_with_prompts_of_their_own_are_chosen_more_often() -> None:
+    """A deep route whose prompts have always been longer is called more: prompts have not grown."""
+    before = period(on("plain", 90, 1000, 0), on("deep", 10, 5000, 0))
+    after = period(on("plain", 50, 1000, 0), on("deep", 50, 5000, 0))
+    assert effects(before, after) == {"deep_models": 40 * (100_000 - 2000)}
+
+
+def test_a_discount_lost_and_a_fallback_across_are_told_apart() -> None:
+    """All left the cheap route for the plain one, and two thirds of them fell back to the other bucket."""
+    before = period(on("cheap", 300, 1000, 0))
+    after = period(on("plain", 100, 1000, 0), on("token", 200, 1000, 0, first="plain"))
+    # 1,000 more for each of 300, of whom all stayed or a third; 200 left, at 1,000 or 2,000 each: the mean of both.
+    assert effects(before, after) == {"moved": -300_000, "discounted_routes": 200_000}
+
+
+def test_a_stray_fallback_leaves_a_models_depth_as_it_is() -> None:
+    """Single requests that ended on a route of another depth don't make a deep model one that can't be told."""
+    strays = (on("deep", 1, first="plain"), on("plain", 1, model="thinker", first="deep"))
+    before = period(on("plain", 9000), on("deep", 1000, model="thinker"), *strays)
+    after = period(on("plain", 5000), on("deep", 5000, model="thinker"), *strays)
+    assert effects(before, after).keys() == {"deep_models"}
+
+
 def test_requests_that_fail_more_often_are_answered_less() -> None:
     """Failed requests count among those that were sent, wherever they ended."""
     before, after = period(on("plain", 100)), period(on("plain", 75), on("token", 0, failed=25))

@@ -78,7 +78,7 @@ create index request_by_end_user on projections.request (workspace_id, end_user,
 create index request_that_went_wrong on projections.request (workspace_id, began_at, request_id) where went_wrong;
 
 -- What spend is told apart by: one row per combination that occurred in a workspace, named by a digest of it. Names
--- of combinations that an explanation does not tell apart begin with the same seven bytes.
+-- of combinations that an explanation does not tell apart begin with the same nine bytes.
 -- `first_*` is where a request was routed to before any fallback; `cost_unit` is the unit of the provider's bill.
 create table projections.spend_cell (
     workspace_id    text collate "C" not null,
