@@ -19,6 +19,7 @@ from ledger.core.identifiers import WORKSPACE_PATTERN
 from ledger.store.live import LiveReader
 from projections.change.answers import Change
 from projections.change.page import change_page
+from projections.collecting import rare_collections
 from projections.connections import connect_projector
 from projections.followers import find_news, follow_group, groups_of, read_generation
 from projections.route_ledger.writing import ROUTE_LEDGER, RouteLedger
@@ -40,7 +41,7 @@ def run_why(
     """Print why: a page for a person, or JSON for a program. `asked` are the parameters of `/spend/change`."""
     parameters = {name: value for name, value in asked.items() if value is not None}
     if url is None:
-        with existing_database(data) as database:
+        with existing_database(data) as database, rare_collections():
             draw_level(database)
             change, behind = asyncio.run(read_change(database, parameters, workspace))
         if behind:

@@ -1,17 +1,25 @@
 -- The journal's rows: what a page needs to begin with, and what it adds.
 
 -- name: read_wallets
--- Posted and held are the turnovers of the wallet's two accounts; balances, unlike turnovers, fit a bigint.
+-- Posted and held are the turnovers of the wallet's two accounts; balances, unlike turnovers, fit a bigint. `offset 0`
+-- has each account found by its key, whatever the statistics of a table say that was empty when it was looked at.
 select wallet.workspace_id, wallet.bucket, wallet.unit, wallet.scale, wallet.credit_limit_minor,
-    (coalesce(available.credit_minor - available.debit_minor, 0) + coalesce(held.credit_minor - held.debit_minor, 0))::int8,
-    coalesce(held.credit_minor - held.debit_minor, 0)::int8
+    (coalesce(available.minor, 0) + coalesce(held.minor, 0))::int8, coalesce(held.minor, 0)::int8
 from projections.wallet
-left join projections.account as available on available.workspace_id = wallet.workspace_id
-    and available.generation = wallet.generation and available.bucket = wallet.bucket
-    and available.account = 'wallet.available'
-left join projections.account as held on held.workspace_id = wallet.workspace_id
-    and held.generation = wallet.generation and held.bucket = wallet.bucket
-    and held.account = 'wallet.held'
+left join lateral (
+    select account.credit_minor - account.debit_minor as minor
+    from projections.account
+    where account.workspace_id = wallet.workspace_id and account.generation = wallet.generation
+        and account.bucket = wallet.bucket and account.account = 'wallet.available'
+    offset 0
+) as available on true
+left join lateral (
+    select account.credit_minor - account.debit_minor as minor
+    from projections.account
+    where account.workspace_id = wallet.workspace_id and account.generation = wallet.generation
+        and account.bucket = wallet.bucket and account.account = 'wallet.held'
+    offset 0
+) as held on true
 where wallet.workspace_id = any(%b::text[]) and wallet.generation = %b
 
 -- name: write_wallets

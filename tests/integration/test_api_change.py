@@ -181,6 +181,19 @@ def test_a_customer_is_told_of_what_was_paid(api: Api) -> None:
     assert not [word for word in ("USD", "overrun", "waste", "openai", "provider_cost") if word in text]
 
 
+def test_a_customer_s_groups_are_those_that_paid_most(api: Api) -> None:
+    """A run whose charge no balance could pay is among the others for its workspace, and first for the platform."""
+    for number in range(12):
+        record(api.ledger, asked(f"r-{number}", AFTER, 100 + number, run=f"run-{number:02d}"))
+    over = hold("r-over", "0.000001", run="over", effective_at=AFTER)
+    do(api.ledger, over, hold("r-rest", "999.984807"), settle("r-over", effective_at=AFTER))
+    follow_requests(api.ledger)
+    for token_or_none, first, last in ((None, "over", "run-03"), (own_key(api), "run-11", "run-02")):
+        (place,) = change(api, token_or_none, **WEEKS, by="run")["places"]
+        assert [place["groups"][at]["value"] for at in (0, 9, 10)] == [first, last, None]
+        assert place["groups"][10]["others"] == 3
+
+
 def test_who_sees_which_change(api: Api) -> None:
     """A workspace its own, a project its project's, a calling key what was spent with it; a platform's key narrows."""
     do(api.ledger, CreateProject(workspace_id=ACME, project_id="lab"))

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import product
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
@@ -92,6 +93,13 @@ def test_spend_by_end_user_equals_that_by_cells(api: Api) -> None:
     ):
         expected = summed(wanted(found, owner | filters), [], lambda _: whole)
         assert shown(rows(api, every="none", **owner, **filters)) == expected, (owner, filters)
+    for hours in range(7):
+        # What happened before a period leaves in it what was amended since.
+        begin = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=hours)
+        later = [each for each in wanted(found, OF_OTHER) if each.at >= begin]
+        since = {"from": begin.isoformat().replace("+00:00", "Z")}
+        told = shown(rows(api, every="none", by="step", **OF_OTHER, **since))
+        assert told == summed(later, ["step"], partial(always, begin.isoformat())), hours
     for owner in (OF_ACME, OF_OTHER):
         merged: dict[Key, Counter[str]] = {}
         for (begins_at, bucket, values), numbers in shown(rows(api, by="route,step", every="hour", **owner)).items():
@@ -99,6 +107,11 @@ def test_spend_by_end_user_equals_that_by_cells(api: Api) -> None:
         assert {key: without_zeros(numbers) for key, numbers in merged.items()} == shown(
             rows(api, by="route", every="hour", **owner)
         )
+
+
+def always(begins_at: str, at: datetime) -> str:
+    """Return the one span that there is."""
+    return begins_at
 
 
 ZONES = ("Asia/Shanghai", "Asia/Kolkata", "America/New_York", "Europe/Berlin", "UTC")
