@@ -18,6 +18,7 @@ from projections.api.parameters import AT_LEAST
 from projections.api.periods import microseconds_now, require_workspace, understood, zone_asked
 from projections.api.requests import require_followed, sighted
 from projections.api.sight import SEEING, Sight
+from projections.collecting import rare_collections
 from projections.reading import JournalReader
 from projections.spend.asking import Seen, change_question
 from projections.spend.explaining import change_of, require_names
@@ -43,10 +44,10 @@ def create_change_handler(context: ApiContext, reader: JournalReader) -> HTTPRou
             raise HttpRefused(HttpRefusal.NOT_ALLOWED, "what providers bill is the platform's; ask for measure=charge")
         await require_followed(context, reader, sight, query)
         seen = seen_of(sight, name_of(query, "project"), name_of(query, "key"))
-        # Read after what it explains, the catalog knows all that is named there, or will in a moment.
-        comparison = await reader.spend.compare(question, seen)
-        catalog = await with_catalog(context, partial(require_names, comparison))
-        with understood():
+        with understood(), rare_collections():
+            # Read after what it explains, the catalog knows all that is named there, or will in a moment.
+            comparison = await reader.spend.compare(question, seen)
+            catalog = await with_catalog(context, partial(require_names, comparison))
             change = await asyncio.to_thread(change_of, question, seen, comparison, catalog)
         return ReadyResponse(200, encode(change), REVALIDATE)
 

@@ -5,7 +5,7 @@ longer than a page of the journal, and nested loops and sorts would be chosen fo
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Set
 from typing import Any
 
 import msgspec
@@ -62,6 +62,7 @@ LENGTHS = (9, 16)
 
 HOUR_MICROSECONDS = 3_600_000_000
 
+_make_sums: Callable[..., Sums] = Sums
 _decode_numbers = msgspec.json.Decoder(list[int]).decode
 _decode_costs = msgspec.json.Decoder(list[CostFound]).decode
 _decode_parts = msgspec.json.Decoder(list[tuple[str, int]]).decode
@@ -98,7 +99,7 @@ class SpendReader:
             **{f"after_{name}": getattr(after, name) for name in SpendPlace.__struct_fields__},
             # What lies before the place is not looked at again.
             "begin": edges[max(after.span - 1, 0)],
-            "length": length_of(by, [name for name in CELL_FILTERS if getattr(filters, name) is not None]),
+            "length": LENGTHS[are_cells_needed({*by, *filters_by_cell(filters)})],
             "end": end,
             "edges": edges,
             "limit": limit,
@@ -125,9 +126,8 @@ class SpendReader:
         if question.by is None:
             return []
         rows = await self._fetch(
-            "read_groups",
+            "read_groups_by_cell" if needs_cells(question.by, seen) else "read_groups",
             **seen_cells(seen),
-            length=length_seen(question.by, seen),
             is_customer=seen.is_customer,
             measure=question.measure,
             bucket=question.bucket,
@@ -142,11 +142,10 @@ class SpendReader:
 
     async def _period(self, period: PeriodAsked, seen: Seen, by: str | None, groups: list[str] | None) -> Period:
         rows = await self._fetch(
-            "read_period",
+            "read_period_by_cell" if needs_cells(by, seen) else "read_period",
             begin=period.begin,
             end=period.end,
             **seen_cells(seen),
-            length=length_seen(by, seen),
             by=None if by is None else place_of(by),
             groups=groups,
         )
@@ -164,15 +163,20 @@ def knows_refused(filters: SpendFilters, by: tuple[str, ...], edges: list[int]) 
     return is_hourly and named <= REFUSED_FILTERS and REFUSED_BY.issuperset(by)
 
 
-def length_of(by: Iterable[str], filters: Iterable[str]) -> int:
-    """Return how many bytes of the cells' names tell apart what is asked for."""
-    return LENGTHS[not TOLD_APART.issuperset({*by, *filters})]
+def are_cells_needed(dimensions: Set[str]) -> bool:
+    """Return whether dimensions tell apart cells whose names begin alike."""
+    return not dimensions <= TOLD_APART
 
 
-def length_seen(by: str | None, seen: Seen) -> int:
-    """Return the same for an explanation."""
-    confined = [name for name, own in (("project", seen.project_id), ("key", seen.api_key_id)) if own is not None]
-    return length_of(() if by is None else (by,), confined)
+def filters_by_cell(filters: SpendFilters) -> list[str]:
+    """Return the dimensions that spend is narrowed by."""
+    return [name for name in CELL_FILTERS if getattr(filters, name) is not None]
+
+
+def needs_cells(by: str | None, seen: Seen) -> bool:
+    """Return whether an explanation tells apart cells whose names begin alike."""
+    asked = {"project": seen.project_id, "key": seen.api_key_id, by: by}
+    return are_cells_needed({name for name, value in asked.items() if name is not None and value is not None})
 
 
 def seen_cells(seen: Seen) -> dict[str, str | None]:
@@ -199,10 +203,7 @@ def spend_found(row: TupleRow) -> SpendFound:
 
 def sums_found(numbers: str) -> Sums:
     """Return sums out of numbers in the order of their fields; those that are not read stay 0."""
-    sums = Sums()
-    for name, number in zip(Sums.__struct_fields__, _decode_numbers(numbers), strict=False):
-        setattr(sums, name, number)
-    return sums
+    return _make_sums(*_decode_numbers(numbers))
 
 
 def refused_found(row: TupleRow) -> SpendFound:

@@ -1,15 +1,15 @@
 -- Spend as it is read. Every statement reads the active generation, in one snapshot.
 --
--- The larger tables are summed by the beginning of the cells' names: by nine bytes where nothing is asked but what an
--- explanation tells apart, else by all sixteen. Only then cells are looked up, each by its key. `offset 0` keeps a part
--- of a statement as it is written. Dimensions are known by their place: workspace, project, key, workflow, run, model,
--- route, tier, provider, and of requests also end_user and step.
+-- The larger tables are summed by the first nine bytes of the cells' names where nothing is asked but what an
+-- explanation tells apart: such cells begin alike, and one of them is looked up. Else each of them is, by its key: of
+-- ever there may be many more. `offset 0` keeps a part of a statement as it is written. Dimensions are known by their
+-- place: workspace, project, key, workflow, run, model, route, tier, provider, and of requests also end_user and step.
 
 -- name: read_period
 -- What was spent between two quarters of an hour, by all that an explanation tells apart; of the groups only those
 -- that are named, all others in one.
 with spent as materialized (
-    select spend.workspace_id, substring(uuid_send(spend.cell) from 1 for %(length)s::int4) as name,
+    select spend.workspace_id, substring(uuid_send(spend.cell) from 1 for 9) as name,
         sum(spend.requests) as requests, sum(spend.settled) as settled, sum(spend.failed) as failed,
         sum(spend.cancelled) as cancelled, sum(spend.expired) as expired, sum(spend.estimated) as estimated,
         sum(spend.unpriced) as unpriced, sum(spend.retries) as retries, sum(spend.fallbacks) as fallbacks,
@@ -27,8 +27,62 @@ with spent as materialized (
         and spend.generation = (
             select generation from projections.generation where projection = 'route_ledger' and status = 'active')
     group by 1, 2
+), listed as (
+    select line.workspace_id, line.name,
+        json_agg(json_build_array(line.part_and_rate, line.tokens, line.rated_minor))::text as lines
+    from (
+        select source.workspace_id, source.name, source.part_and_rate, sum(source.tokens) as tokens,
+            sum(source.rated_minor) as rated_minor
+        from (
+            select spend_line.workspace_id, substring(uuid_send(spend_line.cell) from 1 for 9) as name,
+                spend_line.part || ' ' || spend_line.rate as part_and_rate, spend_line.tokens, spend_line.rated_minor
+            from projections.spend_line
+            where spend_line.quarter >= %(begin)s::int8 and spend_line.quarter < %(end)s::int8
+                and (%(workspace_id)s::text is null or spend_line.workspace_id = %(workspace_id)s)
+                and spend_line.generation = (
+                    select generation from projections.generation
+                    where projection = 'route_ledger' and status = 'active')
+            offset 0
+        ) as source
+        group by source.workspace_id, source.name, source.part_and_rate
+    ) as line
+    group by line.workspace_id, line.name
+)
+select spent.workspace_id, found.workflow, found.model, found.bucket, found.route, found.reported_model,
+    found.rate_card, found.first_route, found.first_bucket, found.first_rate_card, found.cost_unit, found.grouped,
+    json_build_array(spent.requests, spent.settled, spent.failed, spent.cancelled, spent.expired, spent.estimated,
+        spent.unpriced, spent.retries, spent.fallbacks, spent.failed_attempts, spent.input_tokens, spent.output_tokens,
+        spent.without_cost, spent.waste_unknown, spent.charge_minor, spent.listed_minor, spent.list_minor,
+        spent.waived_minor, spent.overrun_minor, spent.refunded_minor, spent.corrected_minor, spent.undone_minor,
+        spent.cost_minor, spent.waste_minor)::text,
+    coalesce(listed.lines, '[]')
+from spent
+cross join lateral (
+    select cell.workflow, cell.model, cell.bucket, cell.route, cell.reported_model, cell.rate_card,
+        cell.first_route, cell.first_bucket, cell.first_rate_card, cell.cost_unit,
+        array_position(%(groups)s::text[], coalesce((array[
+            cell.workspace_id, cell.project_id, cell.api_key_id, cell.workflow, cell.run, cell.model, cell.route,
+            cell.tier])[%(by)s::int4], '')) as grouped
+    from projections.spend_cell as cell
+    where cell.workspace_id = spent.workspace_id and cell.generation = (
+            select generation from projections.generation where projection = 'route_ledger' and status = 'active')
+        and cell.cell >= rpad(encode(spent.name, 'hex'), 32, '0')::uuid
+    order by cell.cell
+    limit 1
+) as found
+left join listed on listed.workspace_id = spent.workspace_id and listed.name = spent.name
+
+-- name: read_period_by_cell
+-- The same where cells must be told apart: by a project or a key, or in groups that are no part of what begins alike.
+with spent as materialized (
+    select distinct spend.workspace_id, spend.cell
+    from projections.spend
+    where spend.quarter >= %(begin)s::int8 and spend.quarter < %(end)s::int8
+        and (%(workspace_id)s::text is null or spend.workspace_id = %(workspace_id)s)
+        and spend.generation = (
+            select generation from projections.generation where projection = 'route_ledger' and status = 'active')
 ), cells as materialized (
-    select spent.workspace_id, spent.name, found.*, dense_rank() over (
+    select spent.workspace_id, spent.cell, found.*, dense_rank() over (
         order by spent.workspace_id, found.workflow, found.model, found.bucket, found.route, found.reported_model,
             found.rate_card, found.first_route, found.first_bucket, found.first_rate_card, found.cost_unit,
             found.grouped) as place
@@ -39,18 +93,12 @@ with spent as materialized (
             array_position(%(groups)s::text[], coalesce((array[
                 cell.workspace_id, cell.project_id, cell.api_key_id, cell.workflow, cell.run, cell.model, cell.route,
                 cell.tier])[%(by)s::int4], '')) as grouped
-        from (
-            select *
-            from projections.spend_cell
-            where spend_cell.workspace_id = spent.workspace_id and spend_cell.generation = (
-                    select generation from projections.generation
-                    where projection = 'route_ledger' and status = 'active')
-                and spend_cell.cell >= rpad(encode(spent.name, 'hex'), 32, '0')::uuid
-            order by spend_cell.cell
-            limit 1
-        ) as cell
-        where (%(project_id)s::text is null or cell.project_id = %(project_id)s)
+        from projections.spend_cell as cell
+        where cell.workspace_id = spent.workspace_id and cell.cell = spent.cell and cell.generation = (
+                select generation from projections.generation where projection = 'route_ledger' and status = 'active')
+            and (%(project_id)s::text is null or cell.project_id = %(project_id)s)
             and (%(api_key_id)s::text is null or cell.api_key_id = %(api_key_id)s)
+        offset 0
     ) as found
 ), places as (
     select distinct place, workspace_id, workflow, model, bucket, route, reported_model, rate_card, first_route,
@@ -58,19 +106,23 @@ with spent as materialized (
     from cells
 ), sums as (
     select cells.place,
-        json_build_array(sum(spent.requests), sum(spent.settled), sum(spent.failed), sum(spent.cancelled),
-            sum(spent.expired), sum(spent.estimated), sum(spent.unpriced), sum(spent.retries), sum(spent.fallbacks),
-            sum(spent.failed_attempts), sum(spent.input_tokens), sum(spent.output_tokens), sum(spent.without_cost),
-            sum(spent.waste_unknown), sum(spent.charge_minor), sum(spent.listed_minor), sum(spent.list_minor),
-            sum(spent.waived_minor), sum(spent.overrun_minor), sum(spent.refunded_minor), sum(spent.corrected_minor),
-            sum(spent.undone_minor), sum(spent.cost_minor), sum(spent.waste_minor))::text as sums
-    from spent
-    join cells on cells.workspace_id = spent.workspace_id and cells.name = spent.name
+        json_build_array(sum(spend.requests), sum(spend.settled), sum(spend.failed), sum(spend.cancelled),
+            sum(spend.expired), sum(spend.estimated), sum(spend.unpriced), sum(spend.retries), sum(spend.fallbacks),
+            sum(spend.failed_attempts), sum(spend.input_tokens), sum(spend.output_tokens), sum(spend.without_cost),
+            sum(spend.waste_unknown), sum(spend.charge_minor), sum(spend.listed_minor), sum(spend.list_minor),
+            sum(spend.waived_minor), sum(spend.overrun_minor), sum(spend.refunded_minor), sum(spend.corrected_minor),
+            sum(spend.undone_minor), sum(spend.cost_minor), sum(spend.waste_minor))::text as sums
+    from projections.spend
+    join cells on cells.workspace_id = spend.workspace_id and cells.cell = spend.cell
+    where spend.quarter >= %(begin)s::int8 and spend.quarter < %(end)s::int8
+        and (%(workspace_id)s::text is null or spend.workspace_id = %(workspace_id)s)
+        and spend.generation = (
+            select generation from projections.generation where projection = 'route_ledger' and status = 'active')
     group by cells.place
 ), lines as (
     select cells.place, line.part_and_rate, sum(line.tokens) as tokens, sum(line.rated_minor) as rated_minor
     from (
-        select spend_line.workspace_id, substring(uuid_send(spend_line.cell) from 1 for %(length)s::int4) as name,
+        select spend_line.workspace_id, spend_line.cell,
             spend_line.part || ' ' || spend_line.rate as part_and_rate, spend_line.tokens, spend_line.rated_minor
         from projections.spend_line
         where spend_line.quarter >= %(begin)s::int8 and spend_line.quarter < %(end)s::int8
@@ -79,7 +131,7 @@ with spent as materialized (
                 select generation from projections.generation where projection = 'route_ledger' and status = 'active')
         offset 0
     ) as line
-    join cells on cells.workspace_id = line.workspace_id and cells.name = line.name
+    join cells on cells.workspace_id = line.workspace_id and cells.cell = line.cell
     group by cells.place, line.part_and_rate
 ), listed as (
     select place, json_agg(json_build_array(part_and_rate, tokens, rated_minor))::text as lines
@@ -97,7 +149,54 @@ left join listed on listed.place = sums.place
 -- In each bucket, or each unit of the providers' bills, the values of a dimension whose amount changed most between
 -- two periods, and how many values have any amount there.
 with spent as materialized (
-    select spend.workspace_id, substring(uuid_send(spend.cell) from 1 for %(length)s::int4) as name,
+    select spend.workspace_id, substring(uuid_send(spend.cell) from 1 for 9) as name,
+        coalesce(sum(amount.minor) filter (where spend.quarter < %(before_end)s::int8), 0) as before_minor,
+        coalesce(sum(amount.minor) filter (where spend.quarter >= %(after_begin)s::int8), 0) as after_minor
+    from projections.spend
+    cross join lateral (
+        select case
+            when %(measure)s::text = 'cost' then spend.cost_minor + spend.waste_minor
+            when %(is_customer)s::boolean then spend.charge_minor - spend.overrun_minor + spend.corrected_minor
+                + spend.undone_minor - spend.refunded_minor
+            else spend.charge_minor + spend.corrected_minor - spend.refunded_minor
+        end as minor
+    ) as amount
+    where (spend.quarter >= %(before_begin)s::int8 and spend.quarter < %(before_end)s::int8
+            or spend.quarter >= %(after_begin)s::int8 and spend.quarter < %(after_end)s::int8)
+        and (%(workspace_id)s::text is null or spend.workspace_id = %(workspace_id)s)
+        and spend.generation = (
+            select generation from projections.generation where projection = 'route_ledger' and status = 'active')
+    group by 1, 2
+), grouped as (
+    select found.spot, found.value, sum(spent.before_minor) as before_minor, sum(spent.after_minor) as after_minor
+    from spent
+    cross join lateral (
+        select case when %(measure)s::text = 'cost' then cell.cost_unit else cell.bucket end as spot, cell.bucket,
+            coalesce((array[
+                cell.workspace_id, cell.project_id, cell.api_key_id, cell.workflow, cell.run, cell.model, cell.route,
+                cell.tier])[%(by)s::int4], '') as value
+        from projections.spend_cell as cell
+        where cell.workspace_id = spent.workspace_id and cell.generation = (
+                select generation from projections.generation where projection = 'route_ledger' and status = 'active')
+            and cell.cell >= rpad(encode(spent.name, 'hex'), 32, '0')::uuid
+        order by cell.cell
+        limit 1
+    ) as found
+    where %(bucket)s::text is null or found.bucket = %(bucket)s
+    group by found.spot, found.value
+), ranked as (
+    select spot, value,
+        row_number() over (partition by spot order by abs(after_minor - before_minor) desc, value) as number,
+        count(*) over (partition by spot) as groups
+    from grouped
+    where spot is not null and (before_minor <> 0 or after_minor <> 0)
+)
+select spot, value, groups from ranked where number <= %(groups_max)s::int4 order by spot, number
+
+-- name: read_groups_by_cell
+-- The same where cells must be told apart.
+with spent as materialized (
+    select spend.workspace_id, spend.cell,
         coalesce(sum(amount.minor) filter (where spend.quarter < %(before_end)s::int8), 0) as before_minor,
         coalesce(sum(amount.minor) filter (where spend.quarter >= %(after_begin)s::int8), 0) as after_minor
     from projections.spend
@@ -123,19 +222,13 @@ with spent as materialized (
             coalesce((array[
                 cell.workspace_id, cell.project_id, cell.api_key_id, cell.workflow, cell.run, cell.model, cell.route,
                 cell.tier])[%(by)s::int4], '') as value
-        from (
-            select *
-            from projections.spend_cell
-            where spend_cell.workspace_id = spent.workspace_id and spend_cell.generation = (
-                    select generation from projections.generation
-                    where projection = 'route_ledger' and status = 'active')
-                and spend_cell.cell >= rpad(encode(spent.name, 'hex'), 32, '0')::uuid
-            order by spend_cell.cell
-            limit 1
-        ) as cell
-        where (%(project_id)s::text is null or cell.project_id = %(project_id)s)
+        from projections.spend_cell as cell
+        where cell.workspace_id = spent.workspace_id and cell.cell = spent.cell and cell.generation = (
+                select generation from projections.generation where projection = 'route_ledger' and status = 'active')
+            and (%(project_id)s::text is null or cell.project_id = %(project_id)s)
             and (%(api_key_id)s::text is null or cell.api_key_id = %(api_key_id)s)
             and (%(bucket)s::text is null or cell.bucket = %(bucket)s)
+        offset 0
     ) as found
     group by found.spot, found.value
 ), ranked as (
@@ -151,28 +244,15 @@ select spot, value, groups from ranked where number <= %(groups_max)s::int4 orde
 -- By span of time, bucket and up to three dimensions, in that order and behind a place. Amounts stand by bucket, and
 -- costs by the unit of the bill.
 with spent as materialized (
-    select width_bucket(spend.quarter, %(edges)s::int8[]) as span, spend.workspace_id,
-        substring(uuid_send(spend.cell) from 1 for %(length)s::int4) as name,
-        sum(spend.requests) as requests, sum(spend.settled) as settled, sum(spend.failed) as failed,
-        sum(spend.cancelled) as cancelled, sum(spend.expired) as expired, sum(spend.estimated) as estimated,
-        sum(spend.unpriced) as unpriced, sum(spend.retries) as retries, sum(spend.fallbacks) as fallbacks,
-        sum(spend.failed_attempts) as failed_attempts, sum(spend.input_tokens) as input_tokens,
-        sum(spend.output_tokens) as output_tokens, sum(spend.without_cost) as without_cost,
-        sum(spend.waste_unknown) as waste_unknown, sum(spend.charge_minor) as charge_minor,
-        sum(spend.listed_minor) as listed_minor, sum(spend.list_minor) as list_minor,
-        sum(spend.waived_minor) as waived_minor, sum(spend.overrun_minor) as overrun_minor,
-        sum(spend.refunded_minor) as refunded_minor, sum(spend.corrected_minor) as corrected_minor,
-        sum(spend.undone_minor) as undone_minor, sum(spend.cost_minor) as cost_minor,
-        sum(spend.waste_minor) as waste_minor
+    select distinct spend.workspace_id, substring(uuid_send(spend.cell) from 1 for %(length)s::int4) as name
     from projections.spend
     where spend.quarter >= %(begin)s::int8 and spend.quarter < %(end)s::int8
         and (%(workspace_id)s::text is null or spend.workspace_id = %(workspace_id)s)
         and spend.generation = (
             select generation from projections.generation where projection = 'route_ledger' and status = 'active')
-    group by 1, 2, 3
 ), cells as materialized (
     select spent.workspace_id, spent.name, found.*
-    from (select distinct workspace_id, name from spent) as spent
+    from spent
     cross join lateral (
         select cell.bucket, coalesce(cell.cost_unit, '') as cost_unit,
             coalesce(told.names[%(first)s::int4], '') as first, coalesce(told.names[%(second)s::int4], '') as second,
@@ -214,7 +294,16 @@ with spent as materialized (
         sum(spent.refunded_minor) as refunded_minor, sum(spent.corrected_minor) as corrected_minor,
         sum(spent.undone_minor) as undone_minor, sum(spent.cost_minor) as cost_minor,
         sum(spent.waste_minor) as waste_minor
-    from spent
+    from (
+        select width_bucket(spend.quarter, %(edges)s::int8[]) as span,
+            substring(uuid_send(spend.cell) from 1 for %(length)s::int4) as name, spend.*
+        from projections.spend
+        where spend.quarter >= %(begin)s::int8 and spend.quarter < %(end)s::int8
+            and (%(workspace_id)s::text is null or spend.workspace_id = %(workspace_id)s)
+            and spend.generation = (
+                select generation from projections.generation where projection = 'route_ledger' and status = 'active')
+        offset 0
+    ) as spent
     join cells on cells.workspace_id = spent.workspace_id and cells.name = spent.name
     where (spent.span, cells.bucket, cells.first, cells.second, cells.third) > (%(after_span)s::int4,
         %(after_bucket)s::text, %(after_first)s::text, %(after_second)s::text, %(after_third)s::text)
@@ -259,6 +348,7 @@ order by rows.span, rows.bucket, rows.first, rows.second, rows.third
 -- name: read_spend_of_requests
 -- The same out of the requests of one workspace, which also know end user and step. Nothing happens to a request after
 -- its last event was recorded. A failed attempt may have been on another route, and in another bucket, than the end.
+-- Few requests have amendments: only those are taken apart whose text has the word.
 with wanted as not materialized (
     select request.*, array[request.workspace_id, request.project_id, request.api_key_id, request.workflow, request.run,
         request.model, request.route, request.tier, request.provider, request.end_user, request.step] as names
@@ -295,7 +385,7 @@ with wanted as not materialized (
 ), amendments as not materialized (
     select wanted.names, wanted.bucket, wanted.cost_unit, amendment.happened_at, amendment.kind = 'refund' as is_refund,
         amendment.change_minor, coalesce(amendment.undone_minor, 0) as undone_minor
-    from wanted
+    from (select * from wanted where strpos(detail::text, '"amendments"') > 0 offset 0) as wanted
     cross join lateral json_to_recordset(coalesce(wanted.detail -> 'amendments', '[]')) as amendment (
         kind text, happened_at int8, change_minor int8, undone_minor int8)
     where amendment.happened_at >= %(begin)s::int8 and amendment.happened_at < %(end)s::int8
@@ -320,8 +410,9 @@ with wanted as not materialized (
     from ended
     cross join lateral (
         select sum(amendment.change_minor) as change_minor, sum(amendment.undone_minor) as undone_minor
-        from json_to_recordset(coalesce(ended.detail -> 'amendments', '[]')) as amendment (
-            kind text, change_minor int8, undone_minor int8)
+        from json_to_recordset(
+            case when strpos(ended.detail::text, '"correction"') > 0 then ended.detail -> 'amendments' else '[]' end)
+            as amendment (kind text, change_minor int8, undone_minor int8)
         where amendment.kind = 'correction'
     ) as amended
     union all

@@ -154,6 +154,18 @@ def test_values_of_a_dimension_are_explained_apart(api: Api) -> None:
         assert all(group["value"] for group in one["groups"])
 
 
+def test_groups_of_bills_are_those_of_the_bucket(api: Api) -> None:
+    """Under cost, a bucket that is asked for has its own largest groups, however much others cost elsewhere."""
+    for number in range(12):
+        record(api.ledger, asked(f"r-{number}", AFTER, workflow=f"flow-{number:02d}"))
+        do(api.ledger, fail_attempt(f"r-{number}", attempt=2, effective_at=AFTER, **COST))
+    for name in ("small", "tiny"):
+        record(api.ledger, asked(name, AFTER, route="cheap", workflow=name))
+    follow_requests(api.ledger)
+    (place,) = change(api, **WEEKS, measure="cost", bucket="rmb", by="workflow")["places"]
+    assert [(group["value"], group["others"]) for group in place["groups"]] == [("small", 0), ("tiny", 0)]
+
+
 def test_a_customer_is_told_of_what_was_paid(api: Api) -> None:
     """What no balance could pay is no charge to them; cost is the platform's alone."""
     record(api.ledger, asked("r-before", BEFORE))
