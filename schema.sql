@@ -82,6 +82,12 @@ create table ledger.event (
     constraint event_command_id_key unique (workspace_id, command_id)
 ) with (autovacuum_vacuum_insert_scale_factor = 0.4);
 
+-- What people and the program's own administration did: everything that no gateway writes for each call.
+create index event_of_people on ledger.event (workspace_id, position)
+    where tag not in (
+        'request_routed.v1', 'hold_extended.v1', 'attempt_failed.v1', 'fallback_taken.v1', 'tokens_settled.v1',
+        'request_released.v1', 'request_voided.v1');
+
 -- Append-only is a rule of the database, not a promise of the program.
 create function ledger.refuse_change() returns trigger language plpgsql as $$
 begin
@@ -235,6 +241,34 @@ create table ledger.pinned_response (
 
 create index pinned_response_age on ledger.pinned_response (pinned_at);
 
+-- Checkpoints ------------------------------------------------------------------------------------------------
+
+-- A signed note over the heads of all books, and the Merkle tree that its root is of. A few rows a day for the whole
+-- database. It proves nothing here: somebody outside has to keep the note.
+create table ledger.checkpoint (
+    checkpoint bigint  not null primary key check (checkpoint > 0),
+    made_at    bigint  not null,
+    key_id     text collate "C" not null,
+    root       bytea   not null check (length(root) = 32),
+    books      bigint  not null check (books > 0),
+    events     numeric(38) not null,
+    note       text    not null
+);
+
+-- Where each book's chain ended, in the first checkpoint that found it there.
+create table ledger.checkpoint_head (
+    workspace_id text collate "C" not null,
+    checkpoint   bigint not null,
+    position     bigint not null check (position > 0),
+    digest       bytea  not null check (length(digest) = 32),
+    constraint checkpoint_head_pk primary key (workspace_id, checkpoint)
+);
+
+create trigger checkpoint_is_append_only before update or delete or truncate on ledger.checkpoint
+    for each statement execute function ledger.refuse_change();
+create trigger checkpoint_head_is_append_only before update or delete or truncate on ledger.checkpoint_head
+    for each statement execute function ledger.refuse_change();
+
 -- The writer -------------------------------------------------------------------------------------------------
 
 -- A batch found its book moved, or moved twice: it is rolled back and decided again.
@@ -248,6 +282,7 @@ $$;
 
 -- What the writer may do: append events, move its own state, and nothing else.
 grant select on all tables in schema ledger to route_ledger_writer, route_ledger_projector;
+grant insert on ledger.checkpoint, ledger.checkpoint_head to route_ledger_writer;
 grant insert on ledger.event, ledger.book, ledger.wallet, ledger.hold, ledger.budget to route_ledger_writer;
 grant update (position, digest, recorded_at, workspace_version, catalog_version) on ledger.book to route_ledger_writer;
 grant update (posted_minor, held_minor, credit_limit_minor, frozen, version) on ledger.wallet to route_ledger_writer;
@@ -301,7 +336,7 @@ create table projections.progress (
     constraint failure_names_its_event check ((failure is null) = (failed_position is null))
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
 
--- The journal. Four tables, each a partition per generation. A generation is made by create_journal, filled
+-- The journal. Five tables, each a partition per generation. A generation is made by create_journal, filled
 -- while it has no keys, then given its keys by add_journal_key and shown by attach_journal; detach_journal and
 -- drop_journal remove it. Its foreign keys lie between partitions of the same generation: on the parents they would make
 -- every dropped generation search all others.
@@ -360,16 +395,31 @@ create table projections.leg (
     constraint leg_moves_between_two check (debit_account <> credit_account)
 ) partition by list (generation);
 
+-- What went through each account on each day, in the workspace's own time zone (days since 1970-01-01), by the time at
+-- which things happened, apart for each block of 16,384 positions: the balances at any moment are sums of whole blocks
+-- and days, and of a few entries besides.
+create table projections.movement (
+    workspace_id text collate "C" not null,
+    generation   integer not null,
+    bucket       text collate "C" not null,
+    account      text collate "C" not null,
+    day          integer not null,
+    block        bigint  not null,
+    debit_minor  numeric(38) not null check (debit_minor >= 0),
+    credit_minor numeric(38) not null check (credit_minor >= 0),
+    constraint movement_pk primary key (workspace_id, generation, bucket, account, day, block)
+) partition by list (generation);
+
 -- A generation's tables: no keys yet, so that they can be filled by COPY as fast as the disk takes it. The check
 -- of the generation spares `attach partition` a look at every row.
 create function projections.create_journal(generation integer) returns void language plpgsql as $$
 declare
     part text;
 begin
-    foreach part in array array['wallet', 'account', 'entry', 'leg'] loop
+    foreach part in array array['wallet', 'account', 'movement', 'entry', 'leg'] loop
         execute format(
             'create table projections.%I (like projections.%I including constraints, check (generation = %s)) with (fillfactor = %s)',
-            part || '_' || generation, part, generation, case when part in ('wallet', 'account') then 50 else 100 end);
+            part || '_' || generation, part, generation, case when part in ('wallet', 'account', 'movement') then 50 else 100 end);
         execute format('grant select on projections.%I to route_ledger_writer', part || '_' || generation);
     end loop;
 end
@@ -384,6 +434,7 @@ begin
         case part
             when 'wallet' then 'workspace_id, generation, bucket'
             when 'account' then 'workspace_id, generation, bucket, account'
+            when 'movement' then 'workspace_id, generation, bucket, account, day, block'
             when 'entry' then 'workspace_id, generation, bucket, position'
             when 'leg' then 'workspace_id, generation, bucket, position, leg'
         end);
@@ -400,13 +451,17 @@ begin
             foreign key (workspace_id, generation, bucket) references projections.%I',
         'account_' || generation, 'wallet_' || generation);
     execute format(
+        'alter table projections.%I add constraint movement_is_of_an_account
+            foreign key (workspace_id, generation, bucket, account) references projections.%I',
+        'movement_' || generation, 'account_' || generation);
+    execute format(
         'alter table projections.%1$I
             add constraint leg_debits_an_account_of_its_bucket
                 foreign key (workspace_id, generation, bucket, debit_account) references projections.%2$I,
             add constraint leg_credits_an_account_of_its_bucket
                 foreign key (workspace_id, generation, bucket, credit_account) references projections.%2$I',
         'leg_' || generation, 'account_' || generation);
-    foreach part in array array['wallet', 'account', 'entry', 'leg'] loop
+    foreach part in array array['wallet', 'account', 'movement', 'entry', 'leg'] loop
         execute format(
             'alter table projections.%I attach partition projections.%I for values in (%s)',
             part, part || '_' || generation, generation);
@@ -420,7 +475,7 @@ create function projections.detach_journal(generation integer) returns setof tex
     select format(
         'alter table projections.%I detach partition projections.%I %s',
         part, part || '_' || generation, case when inhdetachpending then 'finalize' else 'concurrently' end)
-    from unnest(array['leg', 'entry', 'account', 'wallet']) with ordinality as parts (part, number)
+    from unnest(array['leg', 'entry', 'movement', 'account', 'wallet']) with ordinality as parts (part, number)
     join pg_inherits on inhrelid = to_regclass(format('projections.%I', part || '_' || generation))
     order by number
 $$;
@@ -429,7 +484,7 @@ create function projections.drop_journal(generation integer) returns void langua
 declare
     part text;
 begin
-    foreach part in array array['leg', 'entry', 'account', 'wallet'] loop
+    foreach part in array array['leg', 'entry', 'movement', 'account', 'wallet'] loop
         execute format('drop table if exists projections.%I', part || '_' || generation);
     end loop;
 end
@@ -437,7 +492,7 @@ $$;
 
 insert into projections.generation (projection, generation, status) values ('journal', 1, 'active');
 select projections.create_journal(1);
-select projections.add_journal_key(part, 1) from unnest(array['wallet', 'account', 'entry', 'leg']) as part;
+select projections.add_journal_key(part, 1) from unnest(array['wallet', 'account', 'movement', 'entry', 'leg']) as part;
 select projections.attach_journal(1);
 
 -- The route ledger. Four tables, each a partition per generation, made with its keys by create_route_ledger: its rows

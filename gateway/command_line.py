@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
-from cyclopts.validators import Number
+
+from gateway.audit_commands import audit_app
+from gateway.finance_commands import add_finance
+from gateway.options import DEFAULT_DATA, DEFAULT_DEMO_DATA, Data, Host, Json, LedgerUrl, OpenMetrics, Port
 
 app = App(
     name="route-ledger",
@@ -24,23 +27,8 @@ route_app = App(name="route", help="Routes: suspended by a person, and resumed."
 app.command(config_app)
 app.command(keys_app)
 app.command(route_app)
-
-Data = Annotated[Path, Parameter(help="Directory of the embedded database.", env_var="ROUTE_LEDGER_DATA")]
-Port = Annotated[
-    int, Parameter(help="Port to listen on.", env_var="ROUTE_LEDGER_PORT", validator=Number(gte=1, lte=65_535))
-]
-Host = Annotated[str, Parameter(help="Address to listen on.", env_var="ROUTE_LEDGER_HOST")]
-Json = Annotated[bool, Parameter(name="--json", help="Print JSON for a program.", negative="")]
-OpenMetrics = Annotated[
-    bool,
-    Parameter(
-        help="Show /metrics to everybody who reaches the port; else a platform's key with scope read or audit.",
-        negative="",
-    ),
-]
-LedgerUrl = Annotated[str | None, Parameter(help="Address of a ledger elsewhere; ROUTE_LEDGER_KEY holds its key.")]
-DEFAULT_DATA = Path("data/ledger")
-DEFAULT_DEMO_DATA = Path("data/demo")
+app.command(audit_app)
+add_finance(app)
 
 
 @app.command

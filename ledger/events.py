@@ -43,6 +43,7 @@ WorkspaceEvents = (
     | workspace.ApiKeyRevoked
     | workspace.PeriodClosed
     | workspace.PeriodReopened
+    | workspace.SigningKeyPublished
 )
 CatalogEvents = (
     catalog.BucketDefined
@@ -61,7 +62,8 @@ class Fact(msgspec.Struct, frozen=True, omit_defaults=True):
     """One event with who caused it, when it happened and what the deciding process knew.
 
     `actor` is a key's id or `system`; `effective_at` is in microseconds since 1970 (UTC); `catalog_position`
-    is the platform book's position that the decision was made under.
+    is the platform book's position that the decision was made under. What happened in a period that was closed is
+    effective from the first instant after it, and `served_at` keeps when it happened.
     """
 
     actor: str
@@ -70,6 +72,12 @@ class Fact(msgspec.Struct, frozen=True, omit_defaults=True):
     event: Event
     trace_id: str | None = None
     reason: str | None = None
+    served_at: int | None = None
+
+    @property
+    def happened_at(self) -> int:
+        """When it really happened: another time than the effective one only where a closed period was in the way."""
+        return self.effective_at if self.served_at is None else self.served_at
 
 
 class Recorded(msgspec.Struct, frozen=True):

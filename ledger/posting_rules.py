@@ -132,6 +132,7 @@ RULES: dict[type[Any], Callable[[Any], Entries]] = {
     workspace.ApiKeyRevoked: post_nothing,
     workspace.PeriodClosed: post_nothing,
     workspace.PeriodReopened: post_nothing,
+    workspace.SigningKeyPublished: post_nothing,
     catalog.BucketDefined: post_nothing,
     catalog.ProviderPublished: post_nothing,
     catalog.RoutePublished: post_nothing,

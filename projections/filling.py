@@ -19,7 +19,7 @@ from projections.connections import connect_projector, fetch_books
 from projections.copying import HEADER, TRAILER, encode_entries, encode_legs, open_copy
 from projections.following import Advance, Page, PagedEvent, apply_page
 from projections.journal import EntryRow, JournalBook, LegRow
-from projections.journal_rows import turnover_rows, wallet_rows
+from projections.journal_rows import movement_rows, turnover_rows, wallet_rows
 
 __all__ = ["Filled", "fill"]
 
@@ -28,6 +28,7 @@ EVENTS_PER_FETCH = 2000
 ROWS_PER_WRITE = 2000
 FILLING_SETTINGS = {"synchronous_commit": "off", "jit": "off", "enable_seqscan": "off", "enable_bitmapscan": "off"}
 TYPES_OF_ACCOUNTS = ("text", "int4", "text", "text", "numeric", "numeric")
+TYPES_OF_MOVEMENTS = ("text", "int4", "text", "text", "int4", "int8", "numeric", "numeric")
 TYPES_OF_WALLETS = ("text", "int4", "text", "text", "int4", "int8")
 
 
@@ -75,6 +76,7 @@ class Sink:
         self._entry_rows: list[EntryRow] = []
         self._leg_rows: list[LegRow] = []
         self._accounts: list[tuple[Any, ...]] = []
+        self._movements: list[tuple[Any, ...]] = []
         self._wallets: list[tuple[Any, ...]] = []
 
     def __enter__(self) -> "Sink":
@@ -98,8 +100,9 @@ class Sink:
             self._flush()
 
     def end(self, book: JournalBook) -> None:
-        """Keep the accounts and wallets of a book that is complete."""
+        """Keep the accounts, movements and wallets of a book that is complete."""
         self._accounts += turnover_rows(book)
+        self._movements += movement_rows(book)
         self._wallets += wallet_rows(book)
 
     def _flush(self, end: bytes = b"") -> None:
@@ -118,6 +121,7 @@ class Sink:
         with self._stack:
             self._flush(TRAILER)
             self._send(self._open("copy_accounts", "account"), TYPES_OF_ACCOUNTS, self._accounts)
+            self._send(self._open("copy_movements", "movement"), TYPES_OF_MOVEMENTS, self._movements)
             self._send(self._open("copy_wallets", "wallet"), TYPES_OF_WALLETS, self._wallets)
 
     def _send(self, copy: Copy, types: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:

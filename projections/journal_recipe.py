@@ -15,7 +15,7 @@ from projections.journal_rows import Journal
 __all__ = ["JournalRecipe"]
 
 QUERIES = load_queries("projections.sql", "rebuild.sql")
-PARTS = ("leg", "entry", "account", "wallet")
+PARTS = ("leg", "entry", "movement", "account", "wallet")
 
 
 class JournalRecipe:

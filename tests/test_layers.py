@@ -32,7 +32,7 @@ EVENTS_LEVEL = (
 )
 LEDGER_LEVELS: tuple[tuple[tuple[str, ...], ...], ...] = (
     (("ledger.core",),),
-    (("ledger.pricing",), ("ledger.keys",)),
+    (("ledger.pricing",), ("ledger.keys",), ("ledger.checkpoint",)),
     (("ledger.catalog",),),
     (("ledger.wallet",), ("ledger.workspace",)),
     (("ledger.request",),),
@@ -48,6 +48,7 @@ PURE = (
     "ledger.core",
     "ledger.pricing",
     "ledger.keys",
+    "ledger.checkpoint",
     "ledger.request",
     "ledger.wallet",
     "ledger.workspace",
@@ -102,7 +103,8 @@ LIGHT = {
 # Imports inside functions: only where a late import is what the module is for.
 LATE_IMPORTS = {
     "gateway.command_line": "the web framework costs a third of a second, which `--help` must not pay",
-    "gateway.commands": "as above: each command loads what it needs",
+    "gateway.finance_commands": "as above: each command loads what it needs",
+    "gateway.audit_commands": "as above: each command loads what it needs",
     "gateway.configuration": "the price list costs a third of a second: only a file that asks for it pays",
 }
 

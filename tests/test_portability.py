@@ -24,6 +24,7 @@ ONE_PER_DATABASE = {
     "ledger.installation": "one row for the whole installation",
     "ledger.route_health": "a few rows that say the same for every workspace",
     "ledger.provider_health": "a few rows that say the same for every workspace",
+    "ledger.checkpoint": "a few rows a day over the heads of all books",
     "projections.generation": "a few rows that say the same for every workspace",
 }
 OVER_ALL_WORKSPACES = {

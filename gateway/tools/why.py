@@ -3,7 +3,6 @@
 import asyncio
 import os
 from collections.abc import Mapping
-from contextlib import closing
 from pathlib import Path
 from time import time_ns
 
@@ -13,6 +12,7 @@ import msgspec
 from gateway.database import existing_database
 from gateway.ledger_client import LedgerClient, LedgerError, RefusedByLedger
 from gateway.tools.failures import ToolFailed, WrongUsage
+from gateway.tools.following import draw_level
 from gateway.tools.receipt import KEY_VARIABLE
 from gateway.tools.voice import note, say
 from ledger.core.identifiers import WORKSPACE_PATTERN
@@ -20,16 +20,10 @@ from ledger.store.live import LiveReader
 from projections.change.answers import Change
 from projections.change.page import change_page
 from projections.collecting import rare_collections
-from projections.connections import connect_projector
-from projections.followers import find_news, follow_group, groups_of, read_generation
-from projections.route_ledger.writing import ROUTE_LEDGER, RouteLedger
+from projections.route_ledger.writing import RouteLedger
 from projections.spend.asking import AskedWrongly, Seen, change_question
 from projections.spend.explaining import change_of
 from projections.spend.reading import SpendReader
-
-EVENTS_PER_PAGE = 4000
-MANY_EVENTS = 50_000
-"""So many take seconds: it is said what is waited for."""
 
 OTHER_ZONE = "UTC"
 WRONGLY_ASKED = 400
@@ -42,7 +36,7 @@ def run_why(
     parameters = {name: value for name, value in asked.items() if value is not None}
     if url is None:
         with existing_database(data) as database, rare_collections():
-            draw_level(database)
+            draw_level(database, RouteLedger())
             change, behind = asyncio.run(read_change(database, parameters, workspace))
         if behind:
             note(f"not complete: the route ledger is {behind:,} events behind the books")
@@ -50,30 +44,6 @@ def run_why(
         change = ask_change(url, parameters, workspace, os.environ)
     say(msgspec.json.encode(change).decode() if as_json else change_page(change))
     return 0
-
-
-def draw_level(database: str) -> None:
-    """Follow what the route ledger does not have yet, where no server does it: each event counts once whoever does.
-
-    What is recorded meanwhile is not waited for. Raises ToolFailed for a database that has no route ledger.
-    """
-    projection = RouteLedger()
-    with closing(connect_projector(database, "why")) as connection:
-        try:
-            generation = read_generation(connection, ROUTE_LEDGER)
-        except LookupError:
-            raise ToolFailed("this database has no route ledger yet: serve it once with this version") from None
-        missing: int | None = None
-        while news := find_news(connection, projection, generation):
-            if missing is None:
-                missing = sum(reached - followed for _, reached, followed in news)
-                if missing >= MANY_EVENTS:
-                    note(f"the route ledger reads {missing:,} events that it does not have yet")
-            groups = groups_of(news, EVENTS_PER_PAGE)
-            applied = sum(follow_group(connection, projection, generation, group, EVENTS_PER_PAGE) for group in groups)
-            missing -= applied
-            if not applied or missing <= 0:
-                return
 
 
 async def read_change(database: str, asked: Mapping[str, str], workspace: str | None) -> tuple[Change, int]:

@@ -89,6 +89,19 @@ class PeriodClosed(WorkspaceEvent, frozen=True, tag="period_closed.v1"):
     balances: tuple[AccountBalance, ...] = ()
 
 
+class SigningKeyPublished(WorkspaceEvent, frozen=True, tag="signing_key_published.v1"):
+    """Checkpoints are signed with this Ed25519 key from now on. Only in the platform's own book.
+
+    `key_id` is the key's hash in notes in hex, `name` the name that signatures carry, `public_key` 32 bytes in base64.
+    The key that it `replaces` stays good for the checkpoints that it signed.
+    """
+
+    key_id: str
+    name: str
+    public_key: str
+    replaces: str | None = None
+
+
 class PeriodReopened(WorkspaceEvent, frozen=True, tag="period_reopened.v1"):
     """A closed period takes postings again."""
 

@@ -23,8 +23,21 @@ class ApiKey(msgspec.Struct, frozen=True):
     revoked: bool = False
 
 
+class SigningKey(msgspec.Struct, frozen=True):
+    """A public key that checkpoints are or were signed with, as published."""
+
+    key_id: str
+    name: str
+    public_key: str
+    replaces: str | None
+
+
 class WorkspaceState(msgspec.Struct, frozen=True):
-    """Who may do what in one workspace. `version` counts the events of its stream; 0 is no workspace yet."""
+    """Who may do what in one workspace. `version` counts the events of its stream; 0 is no workspace yet.
+
+    `closed_periods` has the first instant after each closed month; `closed_period` is the last of them, "" for none,
+    and `closed_until` its instant. `reopened` counts how often a month was reopened.
+    """
 
     workspace_id: str
     version: int = 0
@@ -32,6 +45,10 @@ class WorkspaceState(msgspec.Struct, frozen=True):
     projects: dict[str, Project] = {}
     api_keys: dict[str, ApiKey] = {}
     closed_periods: dict[str, int] = {}
+    closed_period: str = ""
+    closed_until: int = 0
+    reopened: dict[str, int] = {}
+    signing_keys: tuple[SigningKey, ...] = ()
 
 
 def fold_workspace(state: WorkspaceState, event: events.WorkspaceEvent) -> WorkspaceState:
@@ -52,11 +69,24 @@ def fold_workspace(state: WorkspaceState, event: events.WorkspaceEvent) -> Works
         case events.ApiKeyRevoked(api_key_id=name):
             return with_key(state, msgspec.structs.replace(state.api_keys[name], revoked=True))
         case events.PeriodClosed(period=period, until=until):
-            return msgspec.structs.replace(state, closed_periods={**state.closed_periods, period: until})
+            return with_closed(state, {**state.closed_periods, period: until})
         case events.PeriodReopened(period=period):
-            periods = {name: until for name, until in state.closed_periods.items() if name != period}
-            return msgspec.structs.replace(state, closed_periods=periods)
+            state = with_closed(state, {name: end for name, end in state.closed_periods.items() if name != period})
+            return msgspec.structs.replace(
+                state, reopened={**state.reopened, period: state.reopened.get(period, 0) + 1}
+            )
+        case events.SigningKeyPublished():
+            published = SigningKey(event.key_id, event.name, event.public_key, event.replaces)
+            return msgspec.structs.replace(state, signing_keys=(*state.signing_keys, published))
     raise TypeError(f"{type(event).__name__} is no event of a workspace")
+
+
+def with_closed(state: WorkspaceState, periods: dict[str, int]) -> WorkspaceState:
+    """Return the workspace with other closed months."""
+    last = max(periods, default="")
+    return msgspec.structs.replace(
+        state, closed_periods=periods, closed_period=last, closed_until=periods.get(last, 0)
+    )
 
 
 def with_project(state: WorkspaceState, project: Project) -> WorkspaceState:

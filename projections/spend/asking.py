@@ -14,8 +14,9 @@ from msgspec.structs import astuple
 from ledger.core.amounts import UNIT_PATTERN
 from ledger.core.commands import Instant, to_microseconds
 from ledger.core.identifiers import NAME_PATTERN
+from projections.days import day_of, first_instant
 from projections.route_ledger.spending import QUARTER_MICROSECONDS
-from projections.spend.zones import EARLIEST, day_edges, day_of, first_instant, hour_edges, is_midnight, zone_named
+from projections.spend.zones import EARLIEST, day_edges, hour_edges, is_midnight, zone_named
 
 __all__ = [
     "CHANGE_DIMENSIONS", "DAYS_MAX", "DIMENSIONS", "DIMENSIONS_MAX", "EVERY_NAMED", "HOURS_DAYS_MAX", "MEASURE_NAMED",

@@ -3,14 +3,15 @@
 A day begins with its first instant in the zone: some have 23 or 25 hours, and not every one begins at 00:00.
 """
 
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
 from ledger.core.commands import to_datetime, to_microseconds
 from ledger.workspace.budgets import is_time_zone
+from projections.days import day_of, first_instant
 from projections.route_ledger.spending import QUARTER_MICROSECONDS, quarter_of
 
-__all__ = ["EARLIEST", "day_edges", "day_of", "first_instant", "hour_edges", "is_midnight", "stated", "zone_named"]
+__all__ = ["EARLIEST", "day_edges", "hour_edges", "is_midnight", "stated", "zone_named"]
 
 EARLIEST = to_microseconds(datetime(1980, 1, 1, tzinfo=UTC))
 """Before, clocks of some zones were off by parts of a quarter of an hour."""
@@ -22,16 +23,6 @@ ONE_DAY = timedelta(days=1)
 def zone_named(name: str) -> tzinfo | None:
     """Return the time zone of a name such as `Asia/Shanghai`; None where there is no such zone."""
     return ZoneInfo(name) if is_time_zone(name) else None
-
-
-def first_instant(day: date, zone: tzinfo) -> int:
-    """Return the first microsecond of a day."""
-    return to_microseconds(datetime(day.year, day.month, day.day, tzinfo=zone))
-
-
-def day_of(instant: int, zone: tzinfo) -> date:
-    """Return the day that it is in the zone."""
-    return to_datetime(instant).astimezone(zone).date()
 
 
 def is_midnight(instant: int, zone: tzinfo) -> bool:

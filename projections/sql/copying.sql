@@ -13,6 +13,10 @@ from stdin (format binary)
 -- name: copy_accounts
 copy {table} (workspace_id, generation, bucket, account, debit_minor, credit_minor) from stdin (format binary)
 
+-- name: copy_movements
+copy {table} (workspace_id, generation, bucket, account, day, block, debit_minor, credit_minor)
+from stdin (format binary)
+
 -- name: copy_wallets
 copy {table} (workspace_id, generation, bucket, unit, scale, credit_limit_minor) from stdin (format binary)
 

@@ -33,3 +33,16 @@ select * from unnest(%b::text[], %b::int4[], %b::text[], %b::text[], %b::numeric
 on conflict (workspace_id, generation, bucket, account) do update
 set debit_minor = account.debit_minor + excluded.debit_minor,
     credit_minor = account.credit_minor + excluded.credit_minor
+
+-- name: move_days
+insert into projections.movement as movement
+    (workspace_id, generation, bucket, account, day, block, debit_minor, credit_minor)
+select * from unnest(
+    %b::text[], %b::int4[], %b::text[], %b::text[], %b::int4[], %b::int8[], %b::numeric[], %b::numeric[])
+on conflict (workspace_id, generation, bucket, account, day, block) do update
+set debit_minor = movement.debit_minor + excluded.debit_minor,
+    credit_minor = movement.credit_minor + excluded.credit_minor
+
+-- name: read_beginnings
+-- The first event of a book states its time zone.
+select workspace_id, state from ledger.event where workspace_id = any(%b::text[]) and position = 1

@@ -13,7 +13,7 @@ import psycopg
 
 from tests.bench.measure import timed
 
-PARTS = ("leg", "entry", "account", "wallet")
+PARTS = ("leg", "entry", "movement", "account", "wallet")
 KEYED = "_keyed"
 CREATE = """
 create schema if not exists bare;

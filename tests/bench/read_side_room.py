@@ -6,7 +6,7 @@ import msgspec
 import psycopg
 
 PARTS: Mapping[str, tuple[str, ...]] = {
-    "journal": ("entry", "leg", "account", "wallet"),
+    "journal": ("entry", "leg", "movement", "account", "wallet"),
     "route_ledger": ("request", "spend_cell", "spend", "spend_line"),
 }
 """The tables of each projection."""

@@ -29,7 +29,7 @@ from tests.integration.scenes import (
     settle,
 )
 
-PARTS = ("wallet", "account", "entry", "leg")
+PARTS = ("wallet", "account", "movement", "entry", "leg")
 
 
 def story(name: str = ACME) -> list[Command]:

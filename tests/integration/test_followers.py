@@ -16,7 +16,7 @@ from projections.connections import connect_projector
 from projections.followers import Follower, move
 from projections.following import Advance
 from projections.replay import replay
-from tests.integration.read_side import ask, follow, rows_of, tell
+from tests.integration.read_side import PARTS, ask, follow, rows_of, tell
 from tests.integration.scenes import ACME, do, hold, record, set_up, settle, workspace_commands
 
 BEHIND = (
@@ -102,8 +102,8 @@ def test_pages_of_any_size_make_the_same_rows(ledger: Ledger) -> None:
     set_up(ledger)
     tell(ledger)
     follow(ledger.url)
-    at_once = {part: rows_of(ledger.url, part) for part in ("wallet", "account", "entry", "leg")}
-    ask(ledger.url, "truncate projections.leg, projections.entry, projections.progress")
+    at_once = {part: rows_of(ledger.url, part) for part in PARTS}
+    ask(ledger.url, "truncate projections.leg, projections.entry, projections.movement, projections.progress")
     ask(ledger.url, "delete from projections.account")
     ask(ledger.url, "delete from projections.wallet")
     follow(ledger.url, events_max=1)

@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from gateway.database import URL_VARIABLE
-from gateway.tools import why
 from gateway.tools.failures import ToolFailed
+from gateway.tools.following import draw_level
 from ledger.service import Ledger
 from projections.change.answers import Change
 from projections.change.page import change_page
@@ -108,8 +108,8 @@ def test_a_ledger_elsewhere_answers_as_its_key_sees(ledger: Ledger, there: dict[
 def test_drawing_level_counts_each_event_once(ledger: Ledger, there: dict[str, str]) -> None:
     """Whoever has followed what, nothing is counted twice; a book that cannot be followed is said to be missing."""
     follow(ledger.url, events_max=7, projection=RouteLedger())
-    why.draw_level(ledger.url)
-    why.draw_level(ledger.url)
+    draw_level(ledger.url, RouteLedger())
+    draw_level(ledger.url, RouteLedger())
     assert ask(ledger.url, "select sum(requests) from projections.spend") == [(7,)]
     record(ledger, asked("r-late", AFTER))
     ask(
@@ -127,4 +127,4 @@ def test_a_database_without_a_route_ledger_says_so(ledger: Ledger) -> None:
     """A database of an older version names the way on."""
     ask(ledger.url, "update projections.generation set status = 'retired' where projection = 'route_ledger'")
     with pytest.raises(ToolFailed, match="serve it once"):
-        why.draw_level(ledger.url)
+        draw_level(ledger.url, RouteLedger())

@@ -74,6 +74,9 @@ EVENTS: tuple[Event, ...] = (
         "2026-08", 1_788_192_000_000_000, (workspace.AccountBalance("credit", "wallet.held", -10_000_000),)
     ),
     workspace.PeriodReopened("2026-08"),
+    workspace.SigningKeyPublished(
+        "c74f20a3", "ledger.example", "PeterNeumannsKeyIsNotOursButHasItsLength+/8=", "00000001"
+    ),
     catalog.BucketDefined("rmb", "CNY", 6, "¥"),
     catalog.ProviderPublished("openai", "openai", "https://api.example/v1", "USD", 9),
     catalog.RoutePublished(
@@ -109,6 +112,10 @@ LATER: dict[str, Event] = {
         "n1", "gpt-direct", "credit", "CREDIT", -1000, "rerated", USAGE, "gpt-direct.2", LINES, UNPRICED, 400, (DAY,),
         OTHERS,
     ),
+    "charge_corrected.v1.3": request.ChargeCorrected(
+        "rerate.gpt-direct.2", "gpt-direct", "credit", "CREDIT", -1000, "rerated", None, "gpt-direct.2", LINES, (), 400,
+        (DAY,), (), 77,
+    ),
 }  # fmt: skip
 """Events whose type got more fields since: under the tag's name and the number of this set of fields."""
 
@@ -116,3 +123,13 @@ FACTS = {
     name: Fact("k1", 1_790_000_000_123_456, 17, event, "trace-1", "客户 asked")
     for name, event in [*((str(event.__struct_config__.tag), event) for event in EVENTS), *LATER.items()]
 }
+FACTS["adjustment_posted.v1.2"] = Fact(
+    "k1",
+    1_790_000_000_123_456,
+    17,
+    wallet.AdjustmentPosted("credit", "CREDIT", 500_000, "a2"),
+    "trace-1",
+    "late",
+    1_789_999_999_999_999,
+)
+"""The envelope got a field: when an event happened whose period was closed."""

@@ -6,9 +6,10 @@ import pytest
 
 from ledger.core.commands import to_microseconds
 from ledger.workspace.budgets import is_time_zone
+from projections.days import first_instant
 from projections.route_ledger.spending import QUARTER_MICROSECONDS
 from projections.spend.asking import AskedWrongly, change_question, dimensions_of, edges_of, spend_period, zone_of
-from projections.spend.zones import day_edges, first_instant, hour_edges, is_midnight, stated
+from projections.spend.zones import day_edges, hour_edges, is_midnight, stated
 
 NOW = "2026-11-22T02:03:04Z"
 
