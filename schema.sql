@@ -419,7 +419,8 @@ begin
     foreach part in array array['wallet', 'account', 'movement', 'entry', 'leg'] loop
         execute format(
             'create table projections.%I (like projections.%I including constraints, check (generation = %s)) with (fillfactor = %s)',
-            part || '_' || generation, part, generation, case when part in ('wallet', 'account', 'movement') then 50 else 100 end);
+            part || '_' || generation, part, generation,
+            case when part in ('wallet', 'account') then 50 when part = 'movement' then 90 else 100 end);
         execute format('grant select on projections.%I to route_ledger_writer', part || '_' || generation);
     end loop;
 end

@@ -13,7 +13,7 @@ from cyclopts import App, Parameter
 
 from gateway.audit_commands import audit_app
 from gateway.finance_commands import add_finance
-from gateway.options import DEFAULT_DATA, DEFAULT_DEMO_DATA, Data, Host, Json, LedgerUrl, OpenMetrics, Port
+from gateway.options import DEFAULT_DATA, DEFAULT_DEMO_DATA, Data, Host, Json, LedgerUrl, OpenMetrics, Port, SigningKey
 
 app = App(
     name="route-ledger",
@@ -39,6 +39,8 @@ def serve(
     port: Port = 8080,
     config: Annotated[Path | None, Parameter(env_var="ROUTE_LEDGER_CONFIG")] = None,
     verify_minutes: int = 60,
+    signing_key: SigningKey = None,
+    checkpoint_minutes: int = 60,
     open_metrics: OpenMetrics = False,
 ) -> int:
     """Serve the ledger: production, empty at first. The first start prints the admin key, once.
@@ -49,10 +51,14 @@ def serve(
         Configuration to apply at the start, and again on SIGHUP.
     verify_minutes
         Every so often all books are replayed and compared with what is live; 0 is never.
+    checkpoint_minutes
+        Every so often the heads of all books are signed with the signing key, if one is named; 0 is never.
     """
+    from gateway.app import Signing
     from gateway.tools.serve import serve_production
 
-    return serve_production(data, host, port, config, verify_minutes, metrics_open=open_metrics)
+    signing = None if signing_key is None else Signing(signing_key, checkpoint_minutes)
+    return serve_production(data, host, port, config, verify_minutes, signing, metrics_open=open_metrics)
 
 
 @app.command

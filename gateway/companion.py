@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from gateway.checkpointing import Checkpointing
 from gateway.lag import LagReport, LagWatch
 from gateway.verification import Verification, VerificationResult
 from projections.collecting import rare_collections
@@ -32,11 +33,16 @@ FOLLOW_SECONDS = 0.1
 
 
 class Errand(msgspec.Struct, frozen=True):
-    """What a companion is told in its first line: the database, how often to verify (0 is never) and to measure."""
+    """What a companion is told in its first line: the database, how often to verify (0 is never), measure and sign.
+
+    The key that signs checkpoints stays in its file: only the file's name is said.
+    """
 
     url: str
     verify_seconds: float
     lag_seconds: float = 10.0
+    signing_key: str | None = None
+    checkpoint_seconds: float = 0.0
 
 
 class Said(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -44,6 +50,7 @@ class Said(msgspec.Struct, frozen=True, omit_defaults=True):
 
     verified: VerificationResult | None = None
     lag: LagReport | None = None
+    checkpoint: int | None = None
 
 
 class Companion(threading.Thread):
@@ -54,6 +61,8 @@ class Companion(threading.Thread):
         self.errand = errand
         self.last: VerificationResult | None = None
         self.lag: LagReport | None = None
+        self.checkpoint = -1
+        """The newest checkpoint that was made on schedule; -1 before the first one."""
         self._stopping = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
@@ -109,6 +118,7 @@ class Companion(threading.Thread):
             for line in process.stdout:
                 said = msgspec.json.decode(line, type=Said)
                 self.last, self.lag = said.verified or self.last, said.lag or self.lag
+                self.checkpoint = said.checkpoint or self.checkpoint
         # Nobody follows now: how far behind that is would be a guess.
         self.lag = None
 
@@ -116,9 +126,15 @@ class Companion(threading.Thread):
 def keep_company(say: Callable[[Said], None]) -> None:
     """Follow, measure and verify until standard input is closed."""
     errand = msgspec.json.decode(sys.stdin.buffer.readline(), type=Errand)
-    workers: list[Follower | LagWatch | Verification] = [
+    workers: list[Follower | LagWatch | Verification | Checkpointing] = [
         LagWatch(errand.url, errand.lag_seconds, lambda lag: say(Said(lag=lag))),
         Verification(errand.url, errand.verify_seconds, lambda result: say(Said(verified=result))),
+        Checkpointing(
+            errand.url,
+            errand.signing_key,
+            errand.checkpoint_seconds,
+            lambda made: say(Said(checkpoint=made.checkpoint)),
+        ),
     ]
     workers += [Follower(errand.url, projection, FOLLOW_SECONDS) for projection in every_projection()]
     with rare_collections():

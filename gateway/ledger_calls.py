@@ -9,9 +9,20 @@ import msgspec
 from gateway.ledger_answers import CatalogAnswer, Decoder, catalog_of
 from gateway.ledger_errors import AnswerUnreadable, RefusedByLedger
 from gateway.ledger_exchange import Call, Patience, Retrying, Step, Timing, exchange, is_passing, refused_by
-from gateway.ledger_journal import Listing, Page, decode_change, decode_receipt, decode_run, decode_trial_balance
+from gateway.ledger_journal import (
+    Listing,
+    MomentAsked,
+    Page,
+    decode_balance_at,
+    decode_change,
+    decode_receipt,
+    decode_run,
+    decode_trial_balance,
+    moment_parameters,
+)
 from ledger.api.answers import Balance, Balances, CommandAnswer, KeyAnswer
 from ledger.api.command_table import BASE_PATH, COMMAND_ROUTES, COMMANDS_MAX, COMMANDS_PATH
+from ledger.api.period_answers import PeriodsView
 from ledger.api.refusal_table import RETRY_AFTER_SECONDS, HttpRefusal
 from ledger.catalog.state import Catalog
 from ledger.core.amounts import StatedAmount
@@ -19,7 +30,7 @@ from ledger.core.commands import Command
 from ledger.core.identifiers import IDENTIFIER_PATTERN
 from ledger.core.refusals import Refusal
 from ledger.workspace.commands import IssueApiKey
-from projections.api.answers import TrialBalance
+from projections.api.answers import TrialBalance, WalletBalance
 from projections.change.answers import Change
 from projections.receipt.answers import CustomerReceipt
 from projections.route_ledger.answers import CustomerRunView, RunView
@@ -73,6 +84,7 @@ decode_key_answer = Decoder(KeyAnswer)
 decode_batch = Decoder(list[_BatchAnswer])
 decode_balances = Decoder(Balances)
 decode_balance = Decoder(Balance)
+decode_periods = Decoder(PeriodsView)
 decode_catalog = Decoder(CatalogAnswer)
 
 
@@ -151,15 +163,33 @@ class Calls:
         balance: Balance = decode_balance(reply.body)
         return balance
 
+    def periods(self, workspace_id: str) -> Steps[PeriodsView]:
+        """Read the months that a book has closed."""
+        reply = yield from exchange(get_call("workspaces", workspace_id, "periods"), self.patience())
+        periods: PeriodsView = decode_periods(reply.body)
+        return periods
+
     def catalog(self) -> Steps[Catalog]:
         """Read the whole catalog."""
         reply = yield from exchange(get_call("catalog"), self.patience())
         return catalog_of(decode_catalog(reply.body))
 
-    def trial_balance(self, workspace_id: str | None, at_least_position: int) -> Steps[TrialBalance]:
-        """Read the trial balance of a workspace, or of all books."""
+    def balance(self, workspace_id: str, bucket: str, moment: MomentAsked) -> Steps[WalletBalance]:
+        """Read a wallet's balances at a moment."""
+        reply = yield from exchange(
+            get_call("wallets", workspace_id, bucket, "balance", **moment_parameters(moment)), self.patience()
+        )
+        balance: WalletBalance = decode_balance_at(reply.body)
+        return balance
+
+    def trial_balance(
+        self, workspace_id: str | None, at_least_position: int, moment: MomentAsked
+    ) -> Steps[TrialBalance]:
+        """Read the trial balance of a workspace, or of all books, at a moment if one is asked for."""
         names = ("trial-balance",) if workspace_id is None else ("workspaces", workspace_id, "trial-balance")
-        parameters = {"at_least_position": str(at_least_position)} if at_least_position else {}
+        parameters = moment_parameters(moment)
+        if at_least_position:
+            parameters["at_least_position"] = str(at_least_position)
         reply = yield from exchange(get_call(*names, **parameters), self.patience())
         balance: TrialBalance = decode_trial_balance(reply.body)
         return balance

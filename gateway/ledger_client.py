@@ -24,6 +24,7 @@ from gateway.ledger_exchange import Lost, Pause, Reply, Retrying, Send, Timing
 from gateway.ledger_http import DICE, RETRYING, client_settings, lost, reply_of, request_settings
 from gateway.ledger_journal import (
     Listing,
+    MomentAsked,
     RequestFilters,
     entries_listing,
     events_listing,
@@ -33,45 +34,24 @@ from gateway.ledger_journal import (
 )
 from gateway.ledger_operating import OperatingCalls
 from ledger.api.answers import Balance, Balances, CommandAnswer, KeyAnswer
+from ledger.api.period_answers import PeriodsView
 from ledger.catalog.state import Catalog
 from ledger.core.commands import Command
 from ledger.operating import MOMENT_MAX, Caller, Health, PinnedResponse, RefusedCalls, RefusedCallsPage
 from ledger.workspace.commands import IssueApiKey
-from projections.api.answers import BookEvent, JournalEntry, StatementLine, TrialBalance
+from projections.api.answers import BookEvent, JournalEntry, StatementLine, TrialBalance, WalletBalance
 from projections.change.answers import Change
 from projections.receipt.answers import CustomerReceipt, Receipt
 from projections.route_ledger.answers import CustomerRequestLine, CustomerRunView, RequestLine, RunView
 from projections.spend.answers import CustomerSpendRow, SpendRow
 
 __all__ = [
-    "AnswerUnreadable",
-    "AsyncLedgerClient",
-    "Balance",
-    "Balances",
-    "BookEvent",
-    "Change",
-    "CommandAnswer",
-    "CustomerReceipt",
-    "CustomerRequestLine",
-    "CustomerRunView",
-    "CustomerSpendRow",
-    "JournalEntry",
-    "KeyAnswer",
-    "LedgerClient",
-    "LedgerError",
-    "LedgerUnavailable",
-    "PostOutcome",
-    "Receipt",
-    "RefusedByLedger",
-    "RequestFilters",
-    "RequestLine",
-    "Retrying",
-    "RunView",
-    "SpendRow",
-    "StatementLine",
-    "TrialBalance",
-    "event_of",
-]
+    "AnswerUnreadable", "AsyncLedgerClient", "Balance", "Balances", "BookEvent", "Change", "CommandAnswer",
+    "CustomerReceipt", "CustomerRequestLine", "CustomerRunView", "CustomerSpendRow", "JournalEntry", "KeyAnswer",
+    "LedgerClient", "LedgerError", "LedgerUnavailable", "MomentAsked", "PostOutcome", "Receipt", "RefusedByLedger",
+    "RequestFilters", "RequestLine", "Retrying", "RunView", "SpendRow", "StatementLine", "TrialBalance",
+    "WalletBalance", "event_of",
+]  # fmt: skip
 
 T = TypeVar("T")
 
@@ -129,13 +109,23 @@ class LedgerClient:
         """Return the balance in one bucket. Raises LedgerError."""
         return self._run(self._calls.wallet(workspace_id, bucket))
 
+    def periods(self, workspace_id: str) -> PeriodsView:
+        """Return the months that a book has closed, the latest first. Raises LedgerError."""
+        return self._run(self._calls.periods(workspace_id))
+
     def catalog(self) -> Catalog:
         """Return the catalog, as far as the key may see it. Raises LedgerError."""
         return self._run(self._calls.catalog())
 
-    def trial_balance(self, workspace_id: str | None = None, *, at_least_position: int = 0) -> TrialBalance:
-        """Return the trial balance of a workspace, or over all books. Raises LedgerError."""
-        return self._run(self._calls.trial_balance(workspace_id, at_least_position))
+    def balance(self, workspace_id: str, bucket: str, **moment: Unpack[MomentAsked]) -> WalletBalance:
+        """Return the balances of a wallet at a moment, as far as the journal is without one. Raises LedgerError."""
+        return self._run(self._calls.balance(workspace_id, bucket, moment))
+
+    def trial_balance(
+        self, workspace_id: str | None = None, *, at_least_position: int = 0, **moment: Unpack[MomentAsked]
+    ) -> TrialBalance:
+        """Return the trial balance of a workspace, or over all books, now or at a moment. Raises LedgerError."""
+        return self._run(self._calls.trial_balance(workspace_id, at_least_position, moment))
 
     def receipt(
         self, request_id: str, workspace_id: str | None = None, *, at_least_position: int = 0
@@ -169,9 +159,15 @@ class LedgerClient:
         """Yield a workspace's events in order. Raises LedgerError."""
         return self._pages(events_listing(workspace_id), at_least_position)
 
-    def statement(self, workspace_id: str, bucket: str, *, at_least_position: int = 0) -> Iterator[StatementLine]:
-        """Yield a wallet's statement, oldest first. Raises LedgerError."""
-        return self._pages(statement_listing(workspace_id, bucket), at_least_position)
+    def statement(
+        self, workspace_id: str, bucket: str, *, at_least_position: int = 0, **moment: Unpack[MomentAsked]
+    ) -> Iterator[StatementLine]:
+        """Yield a wallet's statement, oldest first, up to a moment if one is named. Raises LedgerError."""
+        return self._pages(statement_listing(workspace_id, bucket, moment), at_least_position)
+
+    def listing(self, listing: Listing[T]) -> Iterator[T]:
+        """Yield the lines of any listing, page by page. Raises LedgerError."""
+        return self._pages(listing, 0)
 
     def _pages(self, listing: Listing[T], at_least_position: int) -> Iterator[T]:
         cursor = None
@@ -300,9 +296,15 @@ class AsyncLedgerClient:
         """Return which route a stored response is on; None when that is not known. Raises LedgerError."""
         return await self._run(self._calls.pinned_response(workspace_id, response_id))
 
-    async def trial_balance(self, workspace_id: str | None = None, *, at_least_position: int = 0) -> TrialBalance:
-        """Return the trial balance of a workspace, or over all books. Raises LedgerError."""
-        return await self._run(self._calls.trial_balance(workspace_id, at_least_position))
+    async def balance(self, workspace_id: str, bucket: str, **moment: Unpack[MomentAsked]) -> WalletBalance:
+        """Return the balances of a wallet at a moment, as far as the journal is without one. Raises LedgerError."""
+        return await self._run(self._calls.balance(workspace_id, bucket, moment))
+
+    async def trial_balance(
+        self, workspace_id: str | None = None, *, at_least_position: int = 0, **moment: Unpack[MomentAsked]
+    ) -> TrialBalance:
+        """Return the trial balance of a workspace, or over all books, now or at a moment. Raises LedgerError."""
+        return await self._run(self._calls.trial_balance(workspace_id, at_least_position, moment))
 
     async def receipt(
         self, request_id: str, workspace_id: str | None = None, *, at_least_position: int = 0
@@ -338,9 +340,15 @@ class AsyncLedgerClient:
         """Yield a workspace's events in order. Raises LedgerError."""
         return self._pages(events_listing(workspace_id), at_least_position)
 
-    def statement(self, workspace_id: str, bucket: str, *, at_least_position: int = 0) -> AsyncIterator[StatementLine]:
-        """Yield a wallet's statement, oldest first. Raises LedgerError."""
-        return self._pages(statement_listing(workspace_id, bucket), at_least_position)
+    def statement(
+        self, workspace_id: str, bucket: str, *, at_least_position: int = 0, **moment: Unpack[MomentAsked]
+    ) -> AsyncIterator[StatementLine]:
+        """Yield a wallet's statement, oldest first, up to a moment if one is named. Raises LedgerError."""
+        return self._pages(statement_listing(workspace_id, bucket, moment), at_least_position)
+
+    def listing(self, listing: Listing[T]) -> AsyncIterator[T]:
+        """Yield the lines of any listing, page by page. Raises LedgerError."""
+        return self._pages(listing, 0)
 
     async def _pages(self, listing: Listing[T], at_least_position: int) -> AsyncIterator[T]:
         cursor = None

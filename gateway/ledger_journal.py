@@ -12,7 +12,7 @@ from msgspec import UNSET, UnsetType
 
 from gateway.ledger_answers import Decoder
 from ledger.core.commands import to_datetime
-from projections.api.answers import BookEvent, JournalEntry, StatementLine, TrialBalance
+from projections.api.answers import BookEvent, JournalEntry, StatementLine, TrialBalance, WalletBalance
 from projections.change.answers import Change
 from projections.receipt.answers import CustomerReceipt, Receipt
 from projections.route_ledger.answers import CustomerRequestLine, CustomerRunView, RequestLine, RunView
@@ -57,6 +57,15 @@ class RequestFilters(TypedDict, total=False):
     end: int
 
 
+class MomentAsked(TypedDict, total=False):
+    """As of when something is asked: a position, or a time, which is an instant or a day as text; a day's zone."""
+
+    position: int
+    recorded_at: str
+    effective_at: str
+    zone: str
+
+
 class Told(msgspec.Struct, frozen=True):
     """Whether an answer tells what is the platform's alone: itself, in its lines, or in its totals."""
 
@@ -84,6 +93,7 @@ class EitherDecoder:
 
 
 decode_trial_balance = Decoder(TrialBalance)
+decode_balance_at = Decoder(WalletBalance)
 decode_entries = Decoder(Page[JournalEntry])
 decode_events = Decoder(Page[BookEvent])
 decode_statement = Decoder(Page[StatementLine])
@@ -104,9 +114,14 @@ def events_listing(workspace_id: str) -> Listing[BookEvent]:
     return Listing(("workspaces", workspace_id, "events"), decode_events)
 
 
-def statement_listing(workspace_id: str, bucket: str) -> Listing[StatementLine]:
-    """Return the listing of a wallet's statement."""
-    return Listing(("wallets", workspace_id, bucket, "statement"), decode_statement)
+def statement_listing(workspace_id: str, bucket: str, moment: MomentAsked) -> Listing[StatementLine]:
+    """Return the listing of a wallet's statement, up to a moment if one is asked for."""
+    return Listing(("wallets", workspace_id, bucket, "statement"), decode_statement, moment_parameters(moment))
+
+
+def moment_parameters(moment: MomentAsked) -> dict[str, str]:
+    """Return a moment as it is sent."""
+    return {name: str(value) for name, value in moment.items()}
 
 
 def requests_listing(filters: RequestFilters) -> Listing[CustomerRequestLine]:

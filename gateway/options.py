@@ -7,8 +7,8 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 __all__ = [
-    "DEFAULT_DATA", "DEFAULT_DEMO_DATA", "Data", "From", "Host", "Json", "LedgerUrl", "OpenMetrics", "Port", "To",
-    "Zone",
+    "DEFAULT_DATA", "DEFAULT_DEMO_DATA", "Data", "From", "Host", "Json", "LedgerUrl", "OpenMetrics", "Port",
+    "SigningKey", "To", "Zone",
 ]  # fmt: skip
 
 Data = Annotated[Path, Parameter(help="Directory of the embedded database.", env_var="ROUTE_LEDGER_DATA")]
@@ -25,6 +25,13 @@ OpenMetrics = Annotated[
     ),
 ]
 LedgerUrl = Annotated[str | None, Parameter(help="Address of a ledger elsewhere; ROUTE_LEDGER_KEY holds its key.")]
+SigningKey = Annotated[
+    Path | None,
+    Parameter(
+        help="File of the private key that signs checkpoints; audit new-key makes one.",
+        env_var="ROUTE_LEDGER_SIGNING_KEY",
+    ),
+]
 DEFAULT_DATA = Path("data/ledger")
 DEFAULT_DEMO_DATA = Path("data/demo")
 From = Annotated[str | None, Parameter(name="--from", help="Where the period begins: a day such as 2026-11-01.")]

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from ledger.catalog.state import Catalog, fold_catalog
+from ledger.core.identifiers import PLATFORM
 from ledger.events import CATALOG_STREAM, REQUEST_STREAM, WALLET_STREAM, WORKSPACE_STREAM, Fact, request_of
 from ledger.request import events as request
 from ledger.request.state import RequestState, fold_request
@@ -53,19 +54,22 @@ class BookState:
         # The stream tells which events it holds. Not cast: this is the inner loop of a replay.
         event: Any = fact.event
         if stream.startswith(REQUEST_STREAM):
-            self._apply_request(stream[len(REQUEST_STREAM) :], event, fact.effective_at)
+            self._apply_request(stream[len(REQUEST_STREAM) :], event, fact.happened_at)
         elif stream.startswith(WALLET_STREAM):
             self._apply_wallet(stream, event)
         elif stream == WORKSPACE_STREAM:
             self.workspace = fold_workspace(self.workspace, event)
+            if self.workspace_id == PLATFORM:
+                # What the platform has closed is closed in books that are yet to be made.
+                self.catalog = msgspec.structs.replace(self.catalog, closed_period=self.workspace.closed_period)
         elif stream == CATALOG_STREAM:
             self.catalog = fold_catalog(self.catalog, event, position)
         else:
             raise ValueError(f"no stream of a book is named {stream!r}")
 
-    def _apply_request(self, request_id: str, event: request.RequestEvent, effective_at: int) -> None:
+    def _apply_request(self, request_id: str, event: request.RequestEvent, happened_at: int) -> None:
         before = self.requests.get(request_id)
-        self.requests[request_id] = fold_request(before, event, effective_at)
+        self.requests[request_id] = fold_request(before, event, happened_at)
         if before is not None and before.minute:
             self._end_minute(request_id, before, event)
         match event:

@@ -39,6 +39,7 @@ REASON_REQUIRED = (
     request.RefundCharge,
     request.CorrectCharge,
     workspace.RevokeApiKey,
+    workspace.ReopenPeriod,
 )
 """Acts of a person that take money, permission or service away: the book says why."""
 
@@ -65,6 +66,11 @@ PATTERNS: dict[str, Any] = {
     "adjustment_id": ids.IDENTIFIER_PATTERN,
     "exchange_id": ids.IDENTIFIER_PATTERN,
     "change_id": ids.IDENTIFIER_PATTERN,
+    "period": ids.PERIOD_PATTERN,
+    "key_id": ids.SIGNING_KEY_PATTERN,
+    "replaces": ids.SIGNING_KEY_PATTERN,
+    "public_key": ids.PUBLIC_KEY_PATTERN,
+    "name": ids.SIGNER_PATTERN,
     "end_user": ids.HASH_PATTERN,
     "secret_hash": ids.HASH_PATTERN,
     "digest": ids.HASH_PATTERN,

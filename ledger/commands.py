@@ -40,6 +40,9 @@ WorkspaceCommands = (
     | workspace.IssueApiKey
     | workspace.SetApiKeyLimits
     | workspace.RevokeApiKey
+    | workspace.PublishSigningKey
+    | workspace.ClosePeriod
+    | workspace.ReopenPeriod
 )
 CatalogCommands = (
     catalog.DefineBucket

@@ -39,6 +39,7 @@ from ledger.workspace.commands import (
     WorkspaceCommand,
 )
 from ledger.workspace.decide import decide_workspace, key_limits, spend_limits
+from ledger.workspace.periods import StateBalances, open_from
 
 CLOCK_SKEW_MICROSECONDS = 60_000_000
 """A caller's clock may be this far ahead of the database's."""
@@ -51,18 +52,32 @@ class Decision(msgspec.Struct, frozen=True):
     fact: Fact
 
 
-def decide(command: Command, actor: str, book: BookState, catalog: Catalog, now: int) -> Decision:
+def decide(
+    command: Command,
+    actor: str,
+    book: BookState,
+    catalog: Catalog,
+    now: int,
+    state_balances: StateBalances | None = None,
+) -> Decision:
     """Return the fact that a new command makes of a book at `now` (microseconds), or refuse.
 
-    Raises NotLoaded where a spend limit is concerned whose budget was not read.
+    What happened in a closed period is decided as of then and posted at the first instant that is open.
+    `state_balances` is needed where a period is closed. Raises NotLoaded where a spend limit is concerned whose budget
+    was not read.
     """
     if command.valid_until is not None and to_microseconds(command.valid_until) < now:
         raise Refused(Refusal.VALID_UNTIL_PASSED, "valid_until has passed: nothing was decided", field="valid_until")
-    effective_at = effective_time(command, now)
+    happened_at = effective_time(command, now)
     if not book.workspace.version and not isinstance(command, CreateWorkspace):
         raise Refused(Refusal.WORKSPACE_UNKNOWN, f"there is no workspace {command.workspace_id}", field="workspace_id")
-    stream, event = event_of(command, book, catalog, now, effective_at)
-    return Decision(stream, Fact(actor, effective_at, catalog.position, event, command.trace_id, command.reason))
+    stream, event = event_of(command, book, catalog, now, happened_at, state_balances)
+    posted_at = open_from(book.workspace, catalog)
+    if happened_at >= posted_at:
+        fact = Fact(actor, happened_at, catalog.position, event, command.trace_id, command.reason)
+    else:
+        fact = Fact(actor, posted_at, catalog.position, event, command.trace_id, command.reason, happened_at)
+    return Decision(stream, fact)
 
 
 def effective_time(command: Command, now: int) -> int:
@@ -79,13 +94,20 @@ def effective_time(command: Command, now: int) -> int:
     return stated
 
 
-def event_of(command: Command, book: BookState, catalog: Catalog, now: int, effective_at: int) -> tuple[str, Event]:
+def event_of(
+    command: Command,
+    book: BookState,
+    catalog: Catalog,
+    now: int,
+    happened_at: int,
+    state_balances: StateBalances | None = None,
+) -> tuple[str, Event]:
     """Return the stream and the event of a command, by the part of the domain that decides it."""
     event: Any
     match command:
         case RequestCommand(request_id=request_id):
             require_wallets(command)
-            situation = Situation(now, effective_at, catalog, book.workspace, book.wallets, book.budgets, book.pace)
+            situation = Situation(now, happened_at, catalog, book.workspace, book.wallets, book.budgets, book.pace)
             event = decide_request(command, book.requests.get(request_id), situation)
             return stream_of_request(request_id), event
         case WalletCommand(bucket=bucket):
@@ -93,7 +115,7 @@ def event_of(command: Command, book: BookState, catalog: Catalog, now: int, effe
             event = decide_wallet(command, book.wallets, catalog, book.payments)
             return stream_of_wallet(bucket), event
         case WorkspaceCommand():
-            event = decide_workspace(command, book.workspace, catalog)
+            event = decide_workspace(command, book.workspace, catalog, now, state_balances)
             return WORKSPACE_STREAM, event
         case CatalogCommand():
             if command.workspace_id != PLATFORM:
@@ -138,6 +160,9 @@ EVENT_OF: dict[type[Command], tuple[type[Any], ...]] = {
     workspace_commands.IssueApiKey: (workspace_events.ApiKeyIssued,),
     workspace_commands.SetApiKeyLimits: (workspace_events.ApiKeyLimitsChanged,),
     workspace_commands.RevokeApiKey: (workspace_events.ApiKeyRevoked,),
+    workspace_commands.ClosePeriod: (workspace_events.PeriodClosed,),
+    workspace_commands.ReopenPeriod: (workspace_events.PeriodReopened,),
+    workspace_commands.PublishSigningKey: (workspace_events.SigningKeyPublished,),
     catalog_commands.DefineBucket: (catalog_events.BucketDefined,),
     catalog_commands.PublishProvider: (catalog_events.ProviderPublished,),
     catalog_commands.PublishRoute: (catalog_events.RoutePublished,),
@@ -165,7 +190,7 @@ def is_chosen_by_ledger(name: str, event: Any) -> bool:
         case "charge":
             return bool(event.priced_by == "ledger")
         case "difference":
-            return event.usage is not None
+            return event.rate_card is not None
     return name in CHOSEN_BY_LEDGER
 
 
@@ -175,7 +200,7 @@ def require_same(command: Command, fact: Fact, catalog: Catalog) -> None:
         raise conflict("kind")
     if command.reason != fact.reason:
         raise conflict("reason")
-    if command.effective_at is not None and to_microseconds(command.effective_at) != fact.effective_at:
+    if command.effective_at is not None and to_microseconds(command.effective_at) != fact.happened_at:
         raise conflict("effective_at")
     renamed = RENAMED.get(type(command), {})
     for field, stated in stated_fields(command).items():

@@ -147,4 +147,8 @@ RULES: dict[type[Any], Callable[[Any], Entries]] = {
 
 def post(event: Event) -> Entries:
     """Return the entries of an event: at most one per bucket, none without legs."""
-    return tuple(entry for entry in RULES[type(event)](event) if entry.legs)
+    entries = RULES[type(event)](event)
+    for entry in entries:
+        if not entry.legs:
+            return tuple(each for each in entries if each.legs)
+    return entries

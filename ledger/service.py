@@ -16,10 +16,10 @@ import msgspec
 
 from ledger.catalog.commands import CatalogCommand
 from ledger.catalog.state import Catalog
-from ledger.checks import check_command
 from ledger.core.commands import Command
 from ledger.core.identifiers import PLATFORM, WORKSPACE_PATTERN, check_text
 from ledger.core.refusals import Refusal, Refused
+from ledger.events import Recorded
 from ledger.keys import hash_secret, hash_user, is_same_hash, make_token, split_token
 from ledger.operating import (
     BEGINNING,
@@ -37,10 +37,13 @@ from ledger.operating import (
     read_cursor,
 )
 from ledger.store import operating
+from ledger.store.admitting import admit, is_on_periods, merge
 from ledger.store.batch import Outcome, Pending, answer
-from ledger.store.connection import connect_writer, require_durable
+from ledger.store.checkpoint_reads import CheckpointReader
+from ledger.store.connection import DATABASE_AWAY, connect_writer, require_durable
 from ledger.store.install import prepare_database
 from ledger.store.live import FRESH_SECONDS, QUERIES, DisplayName, LiveReader
+from ledger.store.periods import Prepared, prepare
 from ledger.store.queue import CommandQueue
 from ledger.store.reading import read_catalog
 from ledger.store.sweeper import SYSTEM, Sweeper
@@ -49,6 +52,7 @@ from ledger.store.writer import Writer, deliver
 from ledger.wallet.state import WalletState
 from ledger.workspace.commands import CreateWorkspace, IssueApiKey, WorkspaceCommand
 from ledger.workspace.events import ApiKeyIssued
+from ledger.workspace.periods import ReadBasis, nothing_read
 from ledger.workspace.state import WorkspaceState
 
 __all__ = ["SYSTEM", "IssuedKey", "Ledger", "LiveWallets", "Outcome", "Principal"]
@@ -98,7 +102,10 @@ def ignore_commits(books: Sequence[str]) -> None:
 
 
 class Ledger:
-    """The book of record in one process: a writer, a sweeper and reads of the live state."""
+    """The book of record in one process: a writer, a sweeper and reads of the live state.
+
+    Whoever has a read side sets `read_basis`, so that periods of large books can be closed, and `on_commit`.
+    """
 
     def __init__(
         self,
@@ -117,8 +124,10 @@ class Ledger:
         self._hash_key = bytes(row[0])
         self._queue = CommandQueue()
         self.on_commit: Callable[[Sequence[str]], None] = ignore_commits
+        self.read_basis: ReadBasis = nothing_read
         self._writer = Writer(url, self._queue, self._committed)
         self._reader = LiveReader(url)
+        self.checkpoints = CheckpointReader(self._reader.fetch)
         self._principals: dict[str, tuple[float, Principal]] = {}
         self._doors: dict[asyncio.AbstractEventLoop, LoopDoor] = {}
         self._sweeper = Sweeper(url, self.execute_many, sweep_seconds)
@@ -176,9 +185,12 @@ class Ledger:
 
     def execute_many(self, commands: Sequence[Command], actor: str) -> list[Outcome]:
         """Return the outcomes of commands, in order. Each stands for itself: one refused fails no other."""
+        prepared = self._prepare(commands) if is_on_periods(commands) else None
+        if isinstance(prepared, Refused):
+            return [Outcome(refused=prepared)] * len(commands)
         outcomes: list[Outcome | None] = []
         group = Group(None)
-        pendings = admit(commands, actor, tell_threads, group, outcomes)
+        pendings = admit(commands, actor, tell_threads, group, outcomes, prepared)
         if pendings and self._put(pendings, group) and group.ready is not None:
             group.ready.wait()
         return merge(outcomes, pendings)
@@ -199,10 +211,13 @@ class Ledger:
                 if known.is_closed():
                     self._doors.pop(known, None)
             door = self._doors[loop] = LoopDoor(loop, self._queue)
+        prepared = await asyncio.to_thread(self._prepare, commands) if is_on_periods(commands) else None
+        if isinstance(prepared, Refused):
+            return [Outcome(refused=prepared)] * len(commands)
         outcomes: list[Outcome | None] = []
         answered = loop.create_future()
         group = Group(answered)
-        pendings = admit(commands, actor, door, group, outcomes)
+        pendings = admit(commands, actor, door, group, outcomes, prepared)
         if pendings:
             group.hold(pendings)
             door.send(pendings)
@@ -211,6 +226,13 @@ class Ledger:
                 self._reader.forget()
                 self._principals.clear()
         return merge(outcomes, pendings)
+
+    def _prepare(self, commands: Sequence[Command]) -> Prepared | Refused:
+        """Return commands with what those on periods are given; a refusal where the database does not answer."""
+        try:
+            return prepare(self.url, commands, self.read_basis)
+        except DATABASE_AWAY:
+            return Refused(Refusal.UNAVAILABLE, "the database does not answer; nothing was recorded")
 
     def _put(self, pendings: list[Pending], group: Group) -> bool:
         """Queue commands and return whether there is anything to wait for; what finds no room is answered."""
@@ -268,6 +290,10 @@ class Ledger:
     async def workspace(self, workspace_id: str) -> WorkspaceState | None:
         """Return a workspace's projects and keys as they were at most a second ago."""
         return await self._reader.read_workspace(workspace_id)
+
+    async def period_events(self, workspace_id: str) -> list[Recorded]:
+        """Return what closed and reopened the periods of a book, in order."""
+        return await self._reader.read_period_events(workspace_id)
 
     async def live_wallets(self, workspace_id: str) -> LiveWallets | None:
         """Return a workspace's wallets as they are now; None for a workspace that does not exist."""
@@ -346,32 +372,6 @@ class Ledger:
     async def ping(self) -> None:
         """Raise Refused(UNAVAILABLE) when the database does not answer within seconds."""
         await self._reader.ping()
-
-
-def admit(
-    commands: Sequence[Command],
-    actor: str,
-    deliver: Callable[[list[Pending]], None],
-    group: Group,
-    outcomes: list[Outcome | None],
-) -> list[Pending]:
-    """Return the commands that are well formed as pending; the others' refusals go into `outcomes` at once."""
-    pendings: list[Pending] = []
-    for command in commands:
-        try:
-            check_command(command)
-        except Refused as refused:
-            outcomes.append(Outcome(refused=refused))
-            continue
-        outcomes.append(None)
-        pendings.append(Pending(command, actor, deliver, group))
-    return pendings
-
-
-def merge(outcomes: list[Outcome | None], pendings: list[Pending]) -> list[Outcome]:
-    """Return all outcomes in the order of the commands."""
-    decided = iter(pendings)
-    return [next(decided).outcome if outcome is None else outcome for outcome in outcomes]
 
 
 def issued(command: IssueApiKey, secret: str, outcome: Outcome) -> IssuedKey:

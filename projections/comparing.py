@@ -1,7 +1,7 @@
 """Live rows against a replayed book: every field, both ways, and the identities between accounts and wallets."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -11,13 +11,22 @@ from ledger.wallet.state import WalletState
 from ledger.workspace.budgets import Budget
 from projections.replaying import BookReplay, Turnovers
 
-__all__ = ["Balances", "LiveBook", "LiveHold", "compare"]
-
+__all__ = [
+    "Balances", "LiveBook", "LiveHold", "Reporter", "as_hold", "compare", "compare_budgets", "compare_fields",
+    "compare_route_sums", "compare_turnovers", "credit_balance",
+]  # fmt: skip
 
 Balances = dict[tuple[str, str], int]
 """Debit less credit by (bucket, account), in smallest parts."""
 
 OF_REQUESTS = ("revenue.", "overrun.", "refunds.")
+
+
+class Reporter(Protocol):
+    """Whoever wants to hear of differences."""
+
+    def report(self, what: str, expected: object, found: object) -> None:
+        """Note a difference by its name: what it must be, and what was found."""
 
 
 class LiveHold(msgspec.Struct, frozen=True):
@@ -90,23 +99,23 @@ def as_hold(request: RequestState) -> LiveHold:
     return LiveHold(request.bucket, request.held_minor, request.expires_at, request.budgets, request)
 
 
-def compare_fields(what: str, live: Mapping[str, Any], folded: Mapping[str, Any], replay: BookReplay) -> None:
+def compare_fields(what: str, live: Mapping[str, Any], folded: Mapping[str, Any], reporter: Reporter) -> None:
     """Compare structs by name, field by field; report those that only one side has."""
     if live == folded:
         return
     for name in sorted(live.keys() | folded.keys()):
         expected, found = folded.get(name), live.get(name)
         if expected is None or found is None:
-            replay.report(f"{what} {name}", presence(expected), presence(found))
+            reporter.report(f"{what} {name}", presence(expected), presence(found))
             continue
         for field in expected.__struct_fields__:
             wanted, present = getattr(expected, field), getattr(found, field)
             if wanted == present:
                 continue
             if isinstance(wanted, RequestState) and isinstance(present, RequestState):
-                compare_fields(f"{what} {name}", {field: present}, {field: wanted}, replay)
+                compare_fields(f"{what} {name}", {field: present}, {field: wanted}, reporter)
             else:
-                replay.report(f"{what} {name} {field}", wanted, present)
+                reporter.report(f"{what} {name} {field}", wanted, present)
 
 
 def presence(value: object) -> str:
@@ -114,10 +123,10 @@ def presence(value: object) -> str:
     return "nothing" if value is None else str(value)
 
 
-def compare_budgets(live: Mapping[str, Budget], folded: Mapping[str, Budget], replay: BookReplay) -> None:
+def compare_budgets(live: Mapping[str, Budget], folded: Mapping[str, Budget], reporter: Reporter) -> None:
     """Compare budgets; one without a row is one that nothing was counted in."""
     for name in sorted(live.keys() | folded.keys()):
-        compare_fields("budget", {name: live.get(name, Budget())}, {name: folded.get(name, Budget())}, replay)
+        compare_fields("budget", {name: live.get(name, Budget())}, {name: folded.get(name, Budget())}, reporter)
 
 
 def compare_identities(replay: BookReplay) -> None:
@@ -148,28 +157,37 @@ def compare_accounts(live: LiveBook, replay: BookReplay) -> None:
         replay.report("journal position", f"at most {live.position}", live.journal_position)
     folded = replay.turnovers_at.get(live.journal_position, {})
     for what, rows in (("account", live.accounts), ("legs of account", live.leg_sums)):
-        for bucket, account in sorted(rows.keys() | folded.keys()):
-            expected, found = folded.get((bucket, account), [0, 0]), rows.get((bucket, account), [0, 0])
-            for side, wanted, present in zip(("debit_minor", "credit_minor"), expected, found, strict=True):
-                if wanted != present:
-                    replay.report(f"{what} {bucket} {account} {side}", wanted, present)
+        compare_turnovers(what, rows, folded, replay)
+
+
+def compare_turnovers(what: str, live: Turnovers, folded: Turnovers, reporter: Reporter) -> None:
+    """Report every account through which something else has gone than must have."""
+    for bucket, account in sorted(live.keys() | folded.keys()):
+        expected, found = folded.get((bucket, account), [0, 0]), live.get((bucket, account), [0, 0])
+        for side, wanted, present in zip(("debit_minor", "credit_minor"), expected, found, strict=True):
+            if wanted != present:
+                reporter.report(f"{what} {bucket} {account} {side}", wanted, present)
 
 
 def compare_routes(live: LiveBook, replay: BookReplay) -> None:
     """Compare what requests and spend add up to with the accounts at the position that the route ledger has reached."""
     if live.route_position > live.position:
         replay.report("route ledger position", f"at most {live.position}", live.route_position)
-    folded = replay.turnovers_at.get(live.route_position, {})
+    compare_route_sums(live, replay.turnovers_at.get(live.route_position, {}), replay)
+
+
+def compare_route_sums(live: LiveBook, folded: Turnovers, reporter: Reporter) -> None:
+    """Compare what requests and spend add up to with what had gone through the accounts of their routes."""
     balances = {account: debit - credit for account, (debit, credit) in folded.items() if debit != credit}
     of_routes = {account: minor for account, minor in balances.items() if account[1].startswith(OF_REQUESTS)}
     held = {account: minor for account, minor in balances.items() if account[1] == WALLET_HELD}
-    compare_balances("requests of", of_routes | held, live.request_balances, replay)
-    compare_balances("spend of", of_routes, live.spend_balances, replay)
+    compare_balances("requests of", of_routes | held, live.request_balances, reporter)
+    compare_balances("spend of", of_routes, live.spend_balances, reporter)
 
 
-def compare_balances(what: str, expected: Balances, found: Balances, replay: BookReplay) -> None:
+def compare_balances(what: str, expected: Balances, found: Balances, reporter: Reporter) -> None:
     """Report every account that is in debt by something else than it must be."""
     for bucket, account in sorted(expected.keys() | found.keys()):
         wanted, present = (balances.get((bucket, account), 0) for balances in (expected, found))
         if wanted != present:
-            replay.report(f"{what} {bucket} {account}", wanted, present)
+            reporter.report(f"{what} {bucket} {account}", wanted, present)

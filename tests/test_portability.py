@@ -28,8 +28,16 @@ ONE_PER_DATABASE = {
     "projections.generation": "a few rows that say the same for every workspace",
 }
 OVER_ALL_WORKSPACES = {
+    "balances.sql/read_turnovers": "of all books, the days that are whole in each of them",
+    "audit.sql/read_workspaces_of_events": "events without a book; from one workspace to the next by key",
+    "audit.sql/read_period_events": "the platform's month is the sum of every book's; each is asked by its key",
+    "actions.sql/read_actions_of_all": "the platform's view of who did what; each book is asked by its key",
+    "rerating.sql/find_next_rerated_book": "the next book by name; what was settled in it is asked by its key",
     "batch.sql/find_expired": "the sweeper's question; each answer is decided again under its book's lock",
+    "batch.sql/read_closings": "the platform's month is closed when every book's is; each is asked by its key",
     "batch.sql/forget_pins": "the sweeper's; each row is old by itself",
+    "checkpoints.sql/read_moves": "a checkpoint is over all books in one snapshot; each is looked up by its key",
+    "checkpoints.sql/read_heads": "the leaves of a checkpoint are all books; each is looked up by its key",
     "service.sql/read_all_refused_calls": "the platform's view of what was refused",
     "followers.sql/find_news": "which books have news; each is claimed by its own key",
     "followers.sql/retry_failed": "once at the start of a process",
@@ -54,6 +62,7 @@ ROLES = {
     "batch.sql": "route_ledger_writer",
     "recorder.sql": "route_ledger_writer",
     "service.sql": "route_ledger_writer",
+    "checkpoints.sql": "route_ledger_writer",
 }
 """Whose statements a file holds: None is the owner; every other file is the projector's."""
 

@@ -54,7 +54,7 @@ Dated = tuple[datetime, Command]
 def set_history(ledger: Ledger) -> None:
     """Open the workspace and post its two weeks, where that is missing. Raises ToolFailed where it cannot be."""
     created = ledger.execute(CreateWorkspace(workspace_id=HISTORY_WORKSPACE, time_zone=ZONE.key), SYSTEM)
-    first_start = to_datetime(require_done(created).fact.effective_at)
+    first_start = to_datetime(require_done(created).fact.happened_at)
     for project in PROJECTS:
         require_done(ledger.execute(CreateProject(workspace_id=HISTORY_WORKSPACE, project_id=project), SYSTEM))
         # Nobody is told the secrets of these keys.

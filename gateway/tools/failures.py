@@ -2,7 +2,9 @@
 
 from gateway.configuration import ConfigurationNotApplied
 from gateway.ledger_errors import LedgerError
+from gateway.signing_key import KeyFileUnusable
 from ledger.core.refusals import Refused
+from ledger.store.checkpoints import CheckpointRefused
 from ledger.store.connection import DATABASE_AWAY
 from ledger.store.embedded import EmbeddedServerError
 from ledger.store.install import DatabaseUnusable
@@ -25,6 +27,8 @@ EXPECTED: tuple[type[Exception], ...] = (
     ConfigurationNotApplied,
     EmbeddedServerError,
     DatabaseUnusable,
+    CheckpointRefused,
+    KeyFileUnusable,
     LedgerError,
     Refused,
     *DATABASE_AWAY,

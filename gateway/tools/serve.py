@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 
-from gateway.app import Service, close_service, create_service_app, open_service
+from gateway.app import Service, Signing, close_service, create_service_app, open_service
 from gateway.database import own_database
 from gateway.ports import is_free, who_listens
 from gateway.server import Occasions, run_server
@@ -21,14 +21,21 @@ ADMIN_KEY = "admin"
 
 
 def serve_production(
-    data: Path, host: str, port: int, config: Path | None, verify_minutes: int, *, metrics_open: bool
+    data: Path,
+    host: str,
+    port: int,
+    config: Path | None,
+    verify_minutes: int,
+    signing: Signing | None = None,
+    *,
+    metrics_open: bool,
 ) -> int:
     """Serve until told to stop. Refuses demo data."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     require_free_port(host, port)
     edge = read_edge(config, data / "spool")
     with own_database(data) as url:
-        service = open_service(url, "production", verify_minutes)
+        service = open_service(url, "production", verify_minutes, signing)
         try:
             if config is not None:
                 apply_file(service.ledger, config)

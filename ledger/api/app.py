@@ -13,6 +13,7 @@ from litestar.handlers import BaseRouteHandler
 
 from ledger.api.access import create_authorization
 from ledger.api.batches import create_batch_handler
+from ledger.api.checkpoints import create_checkpoint_handlers
 from ledger.api.command_table import BASE_PATH
 from ledger.api.context import ApiContext
 from ledger.api.decoding import BODY_BYTES_MAX
@@ -40,6 +41,7 @@ def create_router(context: ApiContext) -> Router:
             create_batch_handler(context),
             *create_naming_handlers(context),
             *create_read_handlers(context),
+            *create_checkpoint_handlers(context),
             *create_operating_handlers(context),
         ],
         request_max_body_size=BODY_BYTES_MAX,

@@ -79,6 +79,7 @@ def _catalog(command: type[Command], name: str) -> CommandRoute:
 
 KEYS = "/workspaces/{workspace_id}/keys"
 PROJECTS = "/workspaces/{workspace_id}/projects"
+PERIODS = "/workspaces/{workspace_id}/periods"
 
 COMMAND_ROUTES: tuple[CommandRoute, ...] = (
     CommandRoute(request.RouteRequest, "/requests", "post"),
@@ -105,6 +106,9 @@ COMMAND_ROUTES: tuple[CommandRoute, ...] = (
     CommandRoute(workspace.IssueApiKey, KEYS, "admin"),
     CommandRoute(workspace.SetApiKeyLimits, KEYS + "/{api_key_id}/limits", "admin", "change_id"),
     CommandRoute(workspace.RevokeApiKey, KEYS + "/{api_key_id}/revocation", "admin"),
+    CommandRoute(workspace.PublishSigningKey, "/signing-keys", "admin"),
+    CommandRoute(workspace.ClosePeriod, PERIODS, "admin"),
+    CommandRoute(workspace.ReopenPeriod, PERIODS + "/{period}/reopening", "admin"),
     _catalog(catalog.DefineBucket, "buckets"),
     _catalog(catalog.PublishProvider, "providers"),
     _catalog(catalog.PublishRateCard, "rate-cards"),

@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+from ledger.api.checkpoint_operations import CHECKPOINT_READS, WHO
 from ledger.api.command_table import COMMAND_ROUTES, COMMANDS_MAX, POSTING_SCOPES, CommandRoute
 from ledger.api.naming import NAMED_THINGS
 from ledger.api.problems import PROBLEM_JSON
@@ -28,6 +29,7 @@ ON_COMMANDS = ("402", "404", "409", "422", "429")
 READS = {
     "read_catalog": ("The whole catalog", None),
     "read_workspace": ("A workspace with its projects, keys and limits", "WorkspaceView"),
+    "read_periods": ("The months that a book has closed, with their closing balances", "PeriodsView"),
     "read_wallets": ("All balances of a workspace, one object per bucket", "Balances"),
     "read_wallet": ("The balance in one bucket", "Balance"),
 }
@@ -165,6 +167,18 @@ def read_operation(name: str) -> Operation:
     }
 
 
+def checkpoint_operation(name: str) -> Operation:
+    """Return what a read of checkpoints takes and answers."""
+    summary, schema, fields, more = CHECKPOINT_READS[name]
+    return {
+        "summary": summary,
+        "description": WHO,
+        "tags": ["checkpoints"],
+        "parameters": [*path_parameters(fields), *more],
+        "responses": {"200": {"description": summary, **content(ref(schema))}, **problems(*ALWAYS, "404")},
+    }
+
+
 def open_operation(name: str) -> Operation:
     """Return what a path that needs no key answers."""
     responses = {"200": {"description": "Yes.", **content({"type": "object"})}, **problems("400", "404", "500", "503")}
@@ -247,6 +261,7 @@ OPERATIONS: dict[str, Operation] = {
     "commands": batch_operation(),
     **naming_operations(),
     **{name: read_operation(name) for name in READS},
+    **{name: checkpoint_operation(name) for name in CHECKPOINT_READS},
     **{name: gateway_operation(row) for name, row in GATEWAY.items()},
     **{name: open_operation(name) for name in OPEN},
     **{f"{name}_head": open_operation(name) for name in ("livez", "readyz")},

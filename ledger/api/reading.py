@@ -11,9 +11,10 @@ from litestar.types import HTTPScope, Receive
 from ledger.api.access import require_own_workspace, requires, workspace_unknown
 from ledger.api.answers import encode
 from ledger.api.context import ApiContext
+from ledger.api.period_views import periods_view
 from ledger.api.responses import REVALIDATE, ReadyResponse, get_handler
 from ledger.api.views import balance_view, balances_view, catalog_view, workspace_view
-from ledger.core.identifiers import WORKSPACE_PATTERN
+from ledger.core.identifiers import PLATFORM, WORKSPACE_PATTERN
 from ledger.core.refusals import Refusal, Refused
 from ledger.service import LiveWallets, Principal
 
@@ -33,6 +34,9 @@ def create_read_handlers(context: ApiContext) -> list[HTTPRouteHandler]:
     async def read_workspace(scope: HTTPScope, receive: Receive) -> ReadyResponse:
         return await answer_workspace(scope, context)
 
+    async def read_periods(scope: HTTPScope, receive: Receive) -> ReadyResponse:
+        return await answer_periods(scope, context)
+
     async def read_wallets(scope: HTTPScope, receive: Receive) -> ReadyResponse:
         live = await live_wallets(scope, context)
         return unchanged(scope, str(live.position)) or tagged(balances_view(live), str(live.position))
@@ -49,6 +53,7 @@ def create_read_handlers(context: ApiContext) -> list[HTTPRouteHandler]:
     return [
         get_handler("/catalog", read_catalog, READ),
         get_handler("/workspaces/{workspace_id:str}", read_workspace, READ),
+        get_handler("/workspaces/{workspace_id:str}/periods", read_periods, READ),
         get_handler("/wallets/{workspace_id:str}", read_wallets, READ),
         get_handler("/wallets/{workspace_id:str}/{bucket:str}", read_wallet, READ),
     ]
@@ -64,6 +69,19 @@ async def answer_workspace(scope: HTTPScope, context: ApiContext) -> ReadyRespon
     rows = await context.ledger.display_names(workspace_id)
     names = {(row.kind, row.name): row.display_name for row in rows}
     return ReadyResponse(200, encode(workspace_view(state, catalog, names, scope["user"])), REVALIDATE)
+
+
+async def answer_periods(scope: HTTPScope, context: ApiContext) -> ReadyResponse:
+    """Return the months that a book has closed."""
+    workspace_id = own_workspace(scope)
+    state = await context.ledger.workspace(workspace_id)
+    if state is None:
+        raise workspace_unknown()
+    of_platform = await context.ledger.period_events(PLATFORM)
+    events = await context.ledger.period_events(workspace_id)
+    # Read after the events, the catalog knows the buckets that they name.
+    view = periods_view(state, events, of_platform, await context.ledger.catalog(), scope["user"])
+    return ReadyResponse(200, encode(view), REVALIDATE)
 
 
 async def live_wallets(scope: HTTPScope, context: ApiContext) -> LiveWallets:

@@ -45,6 +45,7 @@ RETRY_AFTER_SECONDS: dict[Code, int] = {
     Refusal.UNAVAILABLE: 2,
     Refusal.OUTCOME_UNKNOWN: 1,
     Refusal.AVAILABLE_IS_HELD: 1,
+    Refusal.PERIOD_BALANCES_BEHIND: 2,
     Refusal.REQUESTS_PER_MINUTE_EXCEEDED: 60,
     Refusal.TOKENS_PER_MINUTE_EXCEEDED: 60,
     HttpRefusal.DRAINING: 1,
@@ -122,6 +123,9 @@ REFUSAL_MEANINGS: dict[Code, Meaning] = {
     Refusal.SCOPE_NOT_ALLOWED: Meaning(
         403, "The key named in the command may not do or have this.", "Use a key that may."
     ),
+    Refusal.SIGNING_KEY_NOT_CURRENT: Meaning(
+        409, "Another key signs checkpoints now.", "State in `replaces` the key that `current` names."
+    ),
     Refusal.BUCKET_UNKNOWN: Meaning(404, "There is no such bucket.", NAME_ANOTHER),
     Refusal.WALLET_UNKNOWN: Meaning(404, "The workspace has no wallet in this bucket.", "Open the wallet first."),
     Refusal.PAYMENT_UNKNOWN: Meaning(404, "No such payment was added to this bucket.", NAME_ANOTHER),
@@ -140,6 +144,19 @@ REFUSAL_MEANINGS: dict[Code, Meaning] = {
     ),
     Refusal.ROUTE_SUSPENDED_ALREADY: Meaning(409, "The route is suspended already.", STANDS),
     Refusal.ROUTE_NOT_SUSPENDED: Meaning(409, "The route is not suspended.", STANDS),
+    Refusal.PERIOD_NOT_ENDED: Meaning(422, "The month has not ended yet.", "Close it when it has ended."),
+    Refusal.PERIOD_CLOSED: Meaning(409, "The month is closed already, by another closing.", STANDS),
+    Refusal.PERIOD_NOT_LAST: Meaning(409, "A later month is closed.", "Reopen the later month first."),
+    Refusal.PERIOD_NOT_CLOSED: Meaning(409, "The month is not closed, or not by this closing.", "`GET` the periods."),
+    Refusal.PERIOD_CLOSED_BY_PLATFORM: Meaning(
+        409, "The platform has closed the month.", "Reopen the platform's month first."
+    ),
+    Refusal.PERIOD_BOOKS_OPEN: Meaning(
+        409, "Not every book has closed the month.", "Close it in the books that are named."
+    ),
+    Refusal.PERIOD_BALANCES_BEHIND: Meaning(
+        503, "The journal is too far behind the book to state its closing balances.", "Repeat after a pause."
+    ),
     Refusal.REQUEST_UNKNOWN: Meaning(404, "The request was never routed.", "Route it first."),
     Refusal.REQUEST_EXISTS: Meaning(409, "The request exists.", "Mint a new request_id."),
     Refusal.REQUEST_VOIDED: Meaning(409, "The request was released before its hold arrived.", LAST_STATE),
@@ -171,6 +188,9 @@ REFUSAL_MEANINGS: dict[Code, Meaning] = {
     Refusal.REVERSAL_EXCEEDS_PAYMENT: Meaning(422, "More than is left of the payment.", "Reverse at most `left`."),
     Refusal.REFUND_EXCEEDS_PAID: Meaning(422, "More than was paid and not given back.", "Refund at most `left`."),
     Refusal.CORRECTION_EXCEEDS_PAID: Meaning(422, "More than was paid and not given back.", "Correct by less."),
+    Refusal.RERATING_NOT_POSSIBLE: Meaning(
+        422, "No rate card can price what was charged: `why` says the reason.", "Correct by a difference, or a usage."
+    ),
     Refusal.WALLET_FROZEN: Meaning(409, "The wallet is frozen.", "An admin can unfreeze it."),
     Refusal.BALANCE_OUT_OF_RANGE: Meaning(422, "The balance would leave its range.", "Use a smaller amount."),
     Refusal.INSUFFICIENT_AVAILABLE: Meaning(402, "The wallet does not cover the amount.", "Add funds."),

@@ -10,8 +10,10 @@ import msgspec
 
 from ledger.api.answers import Balance, Balances, CommandAnswer, KeyAnswer
 from ledger.api.batches import BatchAnswer
+from ledger.api.checkpoints import CheckpointView, InclusionView, SigningKeysView
 from ledger.api.command_table import COMMAND_ROUTES, CommandRoute
 from ledger.api.naming import DisplayNameBody
+from ledger.api.period_answers import PeriodsView
 from ledger.api.problem_pages import ProblemPage
 from ledger.api.problems import Problem
 from ledger.api.views import WorkspaceView
@@ -32,7 +34,10 @@ from ledger.operating import (
 from ledger.workspace.commands import IssueApiKey
 
 REF = "#/components/schemas/{name}"
-ANSWER_TYPES = (CommandAnswer, KeyAnswer, BatchAnswer, Balance, Balances, WorkspaceView, ProblemPage, Problem)
+ANSWER_TYPES = (
+    CommandAnswer, KeyAnswer, BatchAnswer, Balance, Balances, WorkspaceView, PeriodsView, CheckpointView, InclusionView,
+    SigningKeysView, ProblemPage, Problem,
+)  # fmt: skip
 OPERATING_TYPES = (
     Caller, EndUserBody, EndUserHash, Health, PinnedResponse, RefusedCalls, RefusedCallsPage, TokenBody,
 )  # fmt: skip

@@ -14,6 +14,7 @@ class Catalog(msgspec.Struct, frozen=True):
     """Everything published so far. Values are never changed in place: a fold makes a new catalog.
 
     `position` is the platform book's position up to which this catalog was read, `version` its stream's.
+    `closed_period` is the last month that the platform has closed, "" for none.
     """
 
     position: int = 0
@@ -27,6 +28,7 @@ class Catalog(msgspec.Struct, frozen=True):
     cards_of_route: dict[str, tuple[RateCard, ...]] = {}
     suspended: frozenset[str] = frozenset()
     config_digest: str = ""
+    closed_period: str = ""
 
 
 def card_in_force(catalog: Catalog, route: str, instant: int) -> RateCard | None:

@@ -16,9 +16,15 @@ NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9.-]{0,63}\Z")
 IDENTIFIER_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}\Z")
 """Requests, projects, references, rate cards: made by a caller, opaque to us."""
 
+PERIOD_PATTERN = re.compile(r"(?:19[7-9][0-9]|2[0-9]{3})-(?:0[1-9]|1[0-2])\Z")
+"""A month of finance, `2026-10`: as texts they are in the order of time."""
+
 API_KEY_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}\Z")
 MODEL_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}\Z")
 CURRENCY_PATTERN = re.compile(r"[A-Z]{3}\Z")
+SIGNING_KEY_PATTERN = re.compile(r"[0-9a-f]{8}\Z")
+SIGNER_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}\Z")
+PUBLIC_KEY_PATTERN = re.compile(r"[A-Za-z0-9+/]{43}=\Z")
 HASH_PATTERN = re.compile(r"[0-9a-f]{64}\Z")
 
 UNSAFE_PATTERN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")

@@ -55,6 +55,7 @@ class Refusal(StrEnum):
     API_KEY_EXISTS = "api_key_exists"
     API_KEY_REVOKED = "api_key_revoked"
     SCOPE_NOT_ALLOWED = "scope_not_allowed"
+    SIGNING_KEY_NOT_CURRENT = "signing_key_not_current"
     BUCKET_UNKNOWN = "bucket_unknown"
     WALLET_UNKNOWN = "wallet_unknown"
     PAYMENT_UNKNOWN = "payment_unknown"
@@ -71,6 +72,15 @@ class Refusal(StrEnum):
     MODEL_BLENDS_BUCKETS = "model_blends_buckets"
     ROUTE_SUSPENDED_ALREADY = "route_suspended_already"
     ROUTE_NOT_SUSPENDED = "route_not_suspended"
+
+    # Periods.
+    PERIOD_NOT_ENDED = "period_not_ended"
+    PERIOD_CLOSED = "period_closed"
+    PERIOD_NOT_LAST = "period_not_last"
+    PERIOD_NOT_CLOSED = "period_not_closed"
+    PERIOD_CLOSED_BY_PLATFORM = "period_closed_by_platform"
+    PERIOD_BOOKS_OPEN = "period_books_open"
+    PERIOD_BALANCES_BEHIND = "period_balances_behind"
 
     # What the request may use.
     ROUTE_NOT_OF_MODEL = "route_not_of_model"
@@ -94,6 +104,7 @@ class Refusal(StrEnum):
     REVERSAL_EXCEEDS_PAYMENT = "reversal_exceeds_payment"
     REFUND_EXCEEDS_PAID = "refund_exceeds_paid"
     CORRECTION_EXCEEDS_PAID = "correction_exceeds_paid"
+    RERATING_NOT_POSSIBLE = "rerating_not_possible"
     WALLET_FROZEN = "wallet_frozen"
     INSUFFICIENT_AVAILABLE = "insufficient_available"
     AVAILABLE_IS_HELD = "available_is_held"
@@ -112,6 +123,7 @@ TRANSIENT = frozenset(
         Refusal.UNAVAILABLE,
         Refusal.OUTCOME_UNKNOWN,
         Refusal.AVAILABLE_IS_HELD,
+        Refusal.PERIOD_BALANCES_BEHIND,
         Refusal.REQUESTS_PER_MINUTE_EXCEEDED,
         Refusal.TOKENS_PER_MINUTE_EXCEEDED,
     }

@@ -4,6 +4,7 @@ The identity of a command is its `command_id`: derived from the request's id, so
 answer is recognised without any other key.
 """
 
+from hashlib import blake2b
 from typing import Annotated, Literal
 
 from msgspec import Meta
@@ -49,6 +50,8 @@ SettlementPolicy = Literal[
 
 ReleaseCause = Literal["failed", "cancelled"]
 CorrectionCause = Literal["estimate_replaced", "unpriced_priced", "rerated", "mistake"]
+
+CORRECTION_ID_LENGTH_MAX = 128
 
 Count = Annotated[int, Meta(ge=0, le=10**12)]
 Number = Annotated[int, Meta(ge=1, le=1000)]
@@ -160,7 +163,8 @@ class RefundCharge(RequestCommand, frozen=True, kw_only=True, tag="refund_charge
 class CorrectCharge(RequestCommand, frozen=True, kw_only=True, tag="correct_charge"):
     """Change a charge by a signed `difference`, or to what `usage` and `others` cost under `rate_card`.
 
-    Exactly one of the two ways is named. The event keeps the lines that the new charge consists of.
+    With a `rate_card` alone it becomes what the usage that was settled costs under that card: the ledger has both.
+    Exactly one of these ways is named. The event keeps the lines that the new charge consists of.
     """
 
     correction_id: str = ""
@@ -169,6 +173,14 @@ class CorrectCharge(RequestCommand, frozen=True, kw_only=True, tag="correct_char
     usage: Usage | None = None
     rate_card: str | None = None
     others: tuple[ModelUsage, ...] = ()
+
+
+def rerating_id(rate_card: str) -> str:
+    """Return the `correction_id` under which a card rates a request anew: once, however often it is asked for."""
+    name = f"rerate.{rate_card}"
+    if len(name) <= CORRECTION_ID_LENGTH_MAX:
+        return name
+    return f"rerate.{blake2b(rate_card.encode(), digest_size=16).hexdigest()}"
 
 
 def request_command_id(command: RequestCommand) -> str:

@@ -10,8 +10,9 @@ from typing import Any
 from ledger.core.refusals import Refusal, Refused
 from ledger.pricing.usage import Usage
 from ledger.request import commands, events
+from ledger.request.correcting import correct
 from ledger.request.routing import extend, fall_back, route
-from ledger.request.settling import correct, refund, settle
+from ledger.request.settling import refund, settle
 from ledger.request.situation import Situation, provider_cost
 from ledger.request.state import RequestState, Status
 

@@ -194,7 +194,8 @@ class ChargeCorrected(RequestEvent, frozen=True, tag="charge_corrected.v1"):
     """The charge was changed by a signed difference: more is positive.
 
     A charge that falls first undoes what no balance had paid (`overrun_minor`); only the rest is given back.
-    `cause` is `estimate_replaced`, `unpriced_priced`, `rerated` or `mistake`.
+    `cause` is `estimate_replaced`, `unpriced_priced`, `rerated` or `mistake`. With a rate card and no usage, the usage
+    that the request had was rated anew; the lines then come to the new charge and `waived_minor` above its limit.
     """
 
     correction_id: str
@@ -210,3 +211,4 @@ class ChargeCorrected(RequestEvent, frozen=True, tag="charge_corrected.v1"):
     overrun_minor: int = 0
     budgets: tuple[str, ...] = ()
     others: tuple[ModelUsage, ...] = ()
+    waived_minor: int = 0

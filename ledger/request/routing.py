@@ -72,7 +72,7 @@ def require_rate_card(situation: Situation, route: RoutePublished, named: str | 
                 field="rate_card",
             )
         return None
-    card = card_in_force(situation.catalog, route.route, situation.effective_at)
+    card = card_in_force(situation.catalog, route.route, situation.happened_at)
     if named is not None and named not in situation.catalog.rate_cards:
         raise Refused(Refusal.RATE_CARD_UNKNOWN, f"there is no rate card {named[:64]!r}", field="rate_card")
     if card is None or (named is not None and named != card.rate_card):
@@ -105,7 +105,7 @@ def route(command: commands.RouteRequest, state: RequestState | None, situation:
     require_not_frozen(wallet)
     require_available(wallet, hold)
     budgets = budgets_at(
-        situation.workspace, command.project_id, command.api_key_id, command.bucket, situation.effective_at
+        situation.workspace, command.project_id, command.api_key_id, command.bucket, situation.happened_at
     )
     if budgets:
         require_budget(situation.workspace, situation.budgets, budgets, hold, wallet.scale)

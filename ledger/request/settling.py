@@ -1,9 +1,8 @@
-"""Charging: settlement, refund and correction."""
+"""Charging: settlement and refund."""
 
-from ledger.core.amounts import AMOUNT_MINOR_MAX, format_minor, parse_amount
+from ledger.core.amounts import format_minor, parse_amount
 from ledger.core.refusals import Refusal, Refused
 from ledger.pricing.rating import Rating, rate_usage
-from ledger.pricing.usage import Usage
 from ledger.request import commands, events
 from ledger.request.situation import Situation, provider_cost
 from ledger.request.state import RequestState
@@ -126,66 +125,3 @@ def refund(command: commands.RefundCharge, state: RequestState, situation: Situa
         )
     require_range(wallet, minor)
     return events.ChargeRefunded(command.refund_id, state.route, state.bucket, state.unit, minor, state.budgets)
-
-
-def correct(command: commands.CorrectCharge, state: RequestState, situation: Situation) -> events.ChargeCorrected:
-    """Change the charge by a stated difference, or to what a usage costs under a rate card.
-
-    A correction is an act of finance: upwards it may leave available below zero. Downwards it first undoes what
-    no balance had paid, and gives back at most what was paid and not refunded.
-    """
-    wallet = wallet_of(situation.wallets, state.bucket, situation.catalog)
-    rating, difference, rate_card = corrected(command, state, situation, wallet)
-    if difference == 0:
-        raise Refused(Refusal.AMOUNT_NOT_POSITIVE, "the correction changes nothing", field="difference")
-    if state.charge_minor + difference > AMOUNT_MINOR_MAX:
-        raise Refused(Refusal.AMOUNT_OUT_OF_RANGE, "the charge is larger than one command may name", field="difference")
-    undone = min(max(-difference, 0), state.overrun_minor)
-    if -difference - undone > state.paid_minor - state.refunded_minor:
-        raise Refused(
-            Refusal.CORRECTION_EXCEEDS_PAID,
-            f"{format_minor(state.paid_minor - state.refunded_minor, wallet.scale)} {wallet.unit} were paid "
-            "and not given back",
-            field="difference",
-        )
-    require_range(wallet, -difference - undone)
-    return events.ChargeCorrected(
-        command.correction_id,
-        state.route,
-        state.bucket,
-        state.unit,
-        difference,
-        command.cause,
-        command.usage,
-        rate_card,
-        rating.lines if rating is not None else (),
-        rating.unpriced if rating is not None else (),
-        undone,
-        state.budgets,
-        command.others,
-    )
-
-
-def corrected(
-    command: commands.CorrectCharge, state: RequestState, situation: Situation, wallet: WalletState
-) -> tuple[Rating | None, int, str | None]:
-    """Return the new rating if any, the signed difference, and the name of the card that rated."""
-    if (command.difference is None) == (command.usage is None):
-        raise Refused(
-            Refusal.COMMAND_INCOMPLETE,
-            "a correction states either a difference or a usage",
-            field="difference",
-        )
-    if command.difference is not None:
-        for field in ("rate_card", "others"):
-            if getattr(command, field):
-                raise Refused(Refusal.COMMAND_INCOMPLETE, "a stated difference is not rated by a card", field=field)
-        difference = parse_amount(command.difference, wallet.measure, "difference", signed=True).minor
-        return None, difference, None
-    usage: Usage = command.usage  # type: ignore[assignment]
-    name = command.rate_card or state.rate_card
-    card = situation.catalog.rate_cards.get(name) if name is not None else None
-    if card is None or card.bucket != state.bucket:
-        raise Refused(Refusal.RATE_CARD_UNKNOWN, f"no rate card {name!r} in bucket {state.bucket}", field="rate_card")
-    rating = rate_usage(usage, card, state.reported_model, wallet.scale, command.others)
-    return rating, rating.charge_minor - state.charge_minor, card.rate_card

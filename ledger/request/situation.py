@@ -13,10 +13,13 @@ from ledger.workspace.state import WorkspaceState
 
 
 class Situation(msgspec.Struct, frozen=True):
-    """The moment of a decision: `now` is the recording, `effective_at` when it happened (microseconds)."""
+    """The moment of a decision: `now` is the recording, `happened_at` when it happened (microseconds).
+
+    What happened in a closed period is posted later; prices and budgets are those of when it happened.
+    """
 
     now: int
-    effective_at: int
+    happened_at: int
     catalog: Catalog
     workspace: WorkspaceState
     wallets: Mapping[str, WalletState]

@@ -4,6 +4,7 @@ from enum import StrEnum
 
 import msgspec
 
+from ledger.pricing.usage import ModelUsage, Usage
 from ledger.request import events
 
 
@@ -23,8 +24,9 @@ class RequestState(msgspec.Struct, frozen=True, omit_defaults=True):
     """A request after its events so far. Money in smallest parts of `unit`.
 
     paid: what was captured and taken from available, with corrections; refunded: what of it was given back;
-    overrun: what no balance could pay. `minute` is the one in which the request counts against its key's limits
-    per minute, with `minute_tokens`; 0 for a key without such limits.
+    overrun: what no balance could pay. Once it is settled, `usage` and `others` are what is charged for, at most
+    `charge_limit_minor`, unless the charge was set by hand since. `minute` is the one in which the request counts
+    against its key's limits per minute, with `minute_tokens`; 0 for a key without such limits.
     """
 
     status: Status
@@ -52,12 +54,16 @@ class RequestState(msgspec.Struct, frozen=True, omit_defaults=True):
     settled_attempt: int = 0
     minute: int = 0
     minute_tokens: int = 0
+    usage: Usage | None = None
+    others: tuple[ModelUsage, ...] = ()
+    charge_limit_minor: int | None = None
+    is_charged_by_hand: bool = False
 
 
-def fold_request(state: RequestState | None, event: events.RequestEvent, effective_at: int) -> RequestState:
-    """Return the request after one more event, which happened at `effective_at` (microseconds)."""
+def fold_request(state: RequestState | None, event: events.RequestEvent, happened_at: int) -> RequestState:
+    """Return the request after one more event, which happened at `happened_at` (microseconds)."""
     if isinstance(event, events.RequestRouted):
-        return routed(event, effective_at)
+        return routed(event, happened_at)
     if isinstance(event, events.RequestVoided):
         return RequestState(Status.VOIDED, 1)
     if state is None:
@@ -67,13 +73,13 @@ def fold_request(state: RequestState | None, event: events.RequestEvent, effecti
     return msgspec.structs.replace(state, version=state.version + 1, **changes_by(state, event))
 
 
-def routed(event: events.RequestRouted, effective_at: int) -> RequestState:
+def routed(event: events.RequestRouted, happened_at: int) -> RequestState:
     """Return the open request that a routing makes."""
     # By position, here and below: the two events that every request has are folded millions of times.
     return RequestState(
         Status.OPEN, 1, event.project_id, event.api_key_id, event.model, event.route, event.upstream_model,
         event.tier, event.bucket, event.unit, event.hold_minor, event.expires_at, event.rate_card,
-        event.priced_by, effective_at, event.budgets,
+        event.priced_by, happened_at, event.budgets,
     )  # fmt: skip
 
 
@@ -84,7 +90,7 @@ def settled(state: RequestState, event: events.TokensSettled) -> RequestState:
         state.upstream_model, state.tier, state.bucket, state.unit, 0, state.expires_at, state.rate_card,
         state.priced_by, state.routed_at, state.budgets, state.failed_attempts, event.reported_model,
         event.charge_minor, event.captured_minor + event.from_available_minor, state.refunded_minor,
-        event.overrun_minor, event.attempt,
+        event.overrun_minor, event.attempt, 0, 0, event.usage, event.others, event.charge_limit_minor,
     )  # fmt: skip
 
 
@@ -101,13 +107,23 @@ def changes_by(state: RequestState, event: events.RequestEvent) -> dict[str, obj
             return {"status": Status(cause), "held_minor": 0}
         case events.ChargeRefunded(refund_minor=minor):
             return {"refunded_minor": state.refunded_minor + minor}
-        case events.ChargeCorrected(difference_minor=minor, overrun_minor=undone):
-            return {
-                "charge_minor": state.charge_minor + minor,
-                "paid_minor": state.paid_minor + minor + undone,
-                "overrun_minor": state.overrun_minor - undone,
-            }
+        case events.ChargeCorrected():
+            return corrected(state, event)
     raise TypeError(f"{type(event).__name__} is no event of a request")
+
+
+def corrected(state: RequestState, event: events.ChargeCorrected) -> dict[str, object]:
+    """Return the fields that a correction replaces. Another usage is charged for as it is, without a limit."""
+    minor, undone = event.difference_minor, event.overrun_minor
+    changes: dict[str, object] = {
+        "charge_minor": state.charge_minor + minor,
+        "paid_minor": state.paid_minor + minor + undone,
+        "overrun_minor": state.overrun_minor - undone,
+        "is_charged_by_hand": event.rate_card is None,
+    }
+    if event.usage is not None:
+        changes |= {"usage": event.usage, "others": event.others, "charge_limit_minor": None}
+    return changes
 
 
 def moved(event: events.FallbackTaken) -> dict[str, object]:

@@ -14,14 +14,16 @@ from ledger.book import BookState
 from ledger.catalog.state import Catalog
 from ledger.commands import command_id_of
 from ledger.core.commands import Command, to_microseconds
+from ledger.core.identifiers import PLATFORM
 from ledger.core.refusals import Refused
 from ledger.events import Recorded
 from ledger.request.commands import RequestCommand, RouteRequest
 from ledger.wallet.commands import ReverseFunds
 from ledger.wallet.state import WalletState
 from ledger.workspace.budgets import Budget, budgets_at
-from ledger.workspace.commands import CreateWorkspace
+from ledger.workspace.commands import ClosePeriod, CreateWorkspace, ReopenPeriod, WorkspaceCommand
 from ledger.workspace.pace import MinuteUse, is_key_paced
+from ledger.workspace.periods import Basis
 from ledger.workspace.state import WorkspaceState
 
 DAY_MICROSECONDS = 86_400_000_000
@@ -43,10 +45,10 @@ class Pending:
     """A command that waits for its batch.
 
     `deliver` is called in the writer's thread with all commands of a batch that share it; `group` is the
-    caller's own, for finding out what the command belongs to.
+    caller's own, for finding out what the command belongs to. `basis` is what the closing of a period begins with.
     """
 
-    __slots__ = ("actor", "command", "command_id", "deliver", "group", "outcome")
+    __slots__ = ("actor", "basis", "command", "command_id", "deliver", "group", "outcome")
 
     def __init__(self, command: Command, actor: str, deliver: Callable[[list["Pending"]], None], group: Any) -> None:
         self.command = command
@@ -55,6 +57,7 @@ class Pending:
         self.deliver = deliver
         self.group = group
         self.outcome = Outcome()
+        self.basis: Basis | None = None
 
 
 def answer(pendings: list[Pending], refused: Refused) -> None:
@@ -84,6 +87,7 @@ class Wanted:
         self.budgets: dict[tuple[str, str], None] = {}
         self.paces: dict[tuple[str, str], None] = {}
         self.payments: dict[tuple[str, str], None] = {}
+        self.closing: list[Pending] = []
 
     def add(self, pending: Pending) -> None:
         """Add what one command will look at."""
@@ -95,8 +99,22 @@ class Wanted:
             self.requests[workspace_id, command.request_id] = None
         elif isinstance(command, ReverseFunds):
             self.payments[workspace_id, f"{command.source}/{command.reference}"] = None
-        elif isinstance(command, CreateWorkspace):
-            self.new_books.add(workspace_id)
+        elif isinstance(command, WorkspaceCommand):
+            self._add_period(pending)
+
+    def _add_period(self, pending: Pending) -> None:
+        """Add what a workspace needs that is made, or whose periods are closed or reopened.
+
+        What the platform's closing relies on must not change beside it: both lock the platform's book.
+        """
+        command = pending.command
+        if isinstance(command, CreateWorkspace):
+            self.new_books.add(command.workspace_id)
+            self.books.add(PLATFORM)
+        elif isinstance(command, ReopenPeriod):
+            self.books.add(PLATFORM)
+        elif isinstance(command, ClosePeriod):
+            self.closing.append(pending)
 
     def add_budgets(self, command: RouteRequest, workspace: WorkspaceState, now: datetime) -> None:
         """Add the budgets that a routing may count in, around the caller's clock and at its stated time."""
@@ -136,7 +154,8 @@ class Opening(msgspec.Struct, frozen=True):
 class Batch:
     """The books of one batch as they were read under their locks.
 
-    `known` has earlier events by identity; `clock` is the database's, read after the locks (microseconds).
+    `known` has earlier events by identity; `closings` has by identity what closings of periods need (see
+    `ledger.store.closing`); `clock` is the database's, read after the locks (microseconds).
     """
 
     def __init__(self) -> None:
@@ -145,5 +164,6 @@ class Batch:
         self.opening: dict[str, Opening] = {}
         self.known: dict[tuple[str, str], Recorded] = {}
         self.holds: set[tuple[str, str]] = set()
+        self.closings: dict[tuple[str, str], Any] = {}
         self.catalog = Catalog()
         self.clock = 0

@@ -17,6 +17,7 @@ from ledger.request.commands import TakeFallback
 from ledger.request.events import FallbackTaken, RequestRouted
 from ledger.store.batch import Batch, Outcome, Pending
 from ledger.store.chain import leaf_digest, next_digest
+from ledger.store.closing import balances_stated_by
 from ledger.workspace.budgets import NotLoaded
 from ledger.workspace.pace import PaceNotLoaded
 
@@ -55,7 +56,9 @@ def decide_one(batch: Batch, pending: Pending, decided: Decided) -> Outcome:
         book = batch.books.get(workspace_id)
         if book is None:
             raise Refused(Refusal.WORKSPACE_UNKNOWN, f"there is no workspace {workspace_id}", field="workspace_id")
-        decision = decide(command, pending.actor, book, batch.catalog, max(batch.clock, book.recorded_at))
+        state_balances = balances_stated_by(batch, pending, decided.events) if batch.closings else None
+        now = max(batch.clock, book.recorded_at)
+        decision = decide(command, pending.actor, book, batch.catalog, now, state_balances)
     except Refused as refused:
         return Outcome(refused=refused)
     except NotLoaded as missing:
@@ -110,10 +113,8 @@ def record(batch: Batch, pending: Pending, decision: Decision, decided: Decided)
         head.workspace_version = version
     elif decision.stream == CATALOG_STREAM:
         head.catalog_version = version
-        batch.catalog = book.catalog
     if workspace_id == PLATFORM:
-        batch.catalog = msgspec.structs.replace(batch.catalog, position=position)
-        book.catalog = batch.catalog
+        batch.catalog = book.catalog = msgspec.structs.replace(book.catalog, position=position)
     batch.known[workspace_id, pending.command_id] = recorded
     decided.events.append(recorded)
     decided.touched[workspace_id, decision.stream] = None

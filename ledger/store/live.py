@@ -14,7 +14,7 @@ from psycopg.rows import TupleRow
 from ledger.catalog.state import Catalog, fold_catalog
 from ledger.core.identifiers import PLATFORM
 from ledger.core.refusals import Refusal, Refused
-from ledger.events import CATALOG_STREAM, WORKSPACE_STREAM, decode_fact
+from ledger.events import CATALOG_STREAM, WORKSPACE_STREAM, Recorded, decode_fact
 from ledger.store.connection import WRITER_ROLE
 from ledger.store.queries import load_queries
 from ledger.store.reader_pool import POOL_TIMEOUT_SECONDS, ReaderPool
@@ -22,6 +22,7 @@ from ledger.wallet.state import WalletState
 from ledger.workspace.state import ApiKey, WorkspaceState, fold_workspace
 
 QUERIES = load_queries("ledger.store.sql", "service.sql")
+CHECKPOINTS = load_queries("ledger.store.sql", "checkpoints.sql")
 
 FRESH_SECONDS = 1.0
 NEW_KEY_SECONDS = 0.05
@@ -41,7 +42,8 @@ class LiveReader:
         self._workspaces: dict[str, tuple[float, WorkspaceState]] = {}
         self._asked_at = 0.0
         self._asking: dict[tuple[str, str, int], asyncio.Future[list[TupleRow]]] = {}
-        self._pool = ReaderPool(url, QUERIES, "reader", f"-c role={WRITER_ROLE} -c statement_timeout=10s")
+        options = f"-c role={WRITER_ROLE} -c statement_timeout=10s"
+        self._pool = ReaderPool(url, {**CHECKPOINTS, **QUERIES}, "reader", options)
 
     async def close(self) -> None:
         """Close the connections, if there were any."""
@@ -114,6 +116,10 @@ class LiveReader:
         """Ask again at the next read: something was changed by this process itself."""
         self._asked_at = 0.0
         self._workspaces = {name: (0.0, state) for name, (_, state) in self._workspaces.items()}
+
+    async def read_period_events(self, workspace_id: str) -> list[Recorded]:
+        """Return what closed and reopened the periods of a book, in order."""
+        return [Recorded(*row) for row in await self.fetch("read_period_events", workspace_id=workspace_id)]
 
     async def read_wallets(self, workspace_id: str) -> tuple[int, tuple[WalletState, ...]] | None:
         """Return a book's position and its wallets at that moment, or None when there is no such book."""

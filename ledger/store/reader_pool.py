@@ -1,9 +1,11 @@
 """A small pool of connections for asynchronous reads, opened at the first one."""
 
-from collections.abc import Mapping
-from typing import Any, LiteralString
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, LiteralString, Protocol
 
 import psycopg
+from psycopg import AsyncConnection, IsolationLevel
 from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
@@ -14,6 +16,12 @@ AWAY_TIMEOUT_SECONDS = 0.05
 """How long a read waits for a connection when the one before it found none: its caller hears at once."""
 
 CONNECTIONS_MAX = 8
+
+
+class Fetch(Protocol):
+    """Returns the rows of a named query."""
+
+    async def __call__(self, query: str, /, **parameters: Any) -> list[TupleRow]: ...
 
 
 class ReaderPool:
@@ -46,6 +54,29 @@ class ReaderPool:
 
     async def fetch(self, query: str, /, **parameters: Any) -> list[TupleRow]:
         """Return the rows of a named query. Raises Refused(UNAVAILABLE) when the database is away."""
+        async with self._connected() as connection:
+            return await self._rows(connection, query, parameters)
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Fetch]:
+        """Yield a `fetch` of which all rows are of one moment. Raises Refused(UNAVAILABLE) like the other."""
+        async with self._connected() as connection:
+            await connection.set_isolation_level(IsolationLevel.REPEATABLE_READ)
+
+            async def fetch(query: str, /, **parameters: Any) -> list[TupleRow]:
+                return await self._rows(connection, query, parameters)
+
+            async with connection.transaction():
+                yield fetch
+
+    async def _rows(
+        self, connection: AsyncConnection[TupleRow], query: str, parameters: Mapping[str, Any]
+    ) -> list[TupleRow]:
+        cursor = await connection.execute(self._queries[query], parameters)
+        return await cursor.fetchall() if cursor.description else []
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[AsyncConnection[TupleRow]]:
         try:
             if not self._opened:
                 self._opened = True
@@ -54,8 +85,7 @@ class ReaderPool:
             timeout = AWAY_TIMEOUT_SECONDS if self._is_away else POOL_TIMEOUT_SECONDS
             async with self._pool.connection(timeout) as connection:
                 self._is_away = False
-                cursor = await connection.execute(self._queries[query], parameters)
-                return await cursor.fetchall() if cursor.description else []
+                yield connection
         except PoolTimeout as error:
             self._is_away = True
             raise Refused(Refusal.UNAVAILABLE, "the database does not answer") from error

@@ -14,6 +14,7 @@ from psycopg.rows import TupleRow
 from ledger.book import BookState
 from ledger.catalog.events import CatalogEvent
 from ledger.catalog.state import Catalog, fold_catalog
+from ledger.core.identifiers import PLATFORM
 from ledger.events import Recorded, decode_fact, request_of
 from ledger.request.state import RequestState, fold_request
 from ledger.store.arrays import BinaryArray, bytea_array, int4_array, text_array
@@ -38,6 +39,7 @@ class Caches:
     def __init__(self) -> None:
         self.catalog = Catalog()
         self.workspaces: dict[str, WorkspaceState] = {}
+        self.platform = WorkspaceState(PLATFORM)
 
 
 def run(connection: Connection[TupleRow], name: str, parameters: tuple[Any, ...] = ()) -> Cursor[TupleRow]:
@@ -132,7 +134,7 @@ def take_ended(batch: Batch, cursor: Cursor[TupleRow]) -> None:
         requests = batch.books[recorded.workspace_id].requests
         fact = recorded.fact
         event: Any = fact.event
-        requests[request_id] = fold_request(requests.get(request_id), event, fact.effective_at)
+        requests[request_id] = fold_request(requests.get(request_id), event, fact.happened_at)
 
 
 def take_payments(batch: Batch, cursor: Cursor[TupleRow]) -> None:
@@ -171,7 +173,9 @@ def refresh(connection: Connection[TupleRow], batch: Batch, caches: Caches, plat
         catalog = read_catalog(connection, caches.catalog)
         # Something may have been published since the position was read, and is in the catalog now.
         position = max(catalog.position, platform_position or 0)
-        caches.catalog = msgspec.structs.replace(catalog, position=position)
+        caches.platform = read_workspace(connection, caches.platform)
+        closed_period = caches.platform.closed_period
+        caches.catalog = msgspec.structs.replace(catalog, position=position, closed_period=closed_period)
     batch.catalog = caches.catalog
     stale: dict[str, int] = {}
     for workspace_id, head in batch.heads.items():
@@ -198,6 +202,15 @@ def read_catalog(connection: Connection[TupleRow], catalog: Catalog) -> Catalog:
         event: Any = decode_fact(state).event
         catalog = fold_catalog(catalog, catalog_event(event), position)
     return catalog
+
+
+def read_workspace(connection: Connection[TupleRow], workspace: WorkspaceState) -> WorkspaceState:
+    """Return a workspace with everything that happened to it since it was read last."""
+    parameters = (text_array([workspace.workspace_id]), int4_array([workspace.version]))
+    for _, _, state in run(connection, "read_workspace_events", parameters).fetchall():
+        event: Any = decode_fact(state).event
+        workspace = fold_workspace(workspace, event)
+    return workspace
 
 
 def catalog_event(event: Any) -> CatalogEvent:

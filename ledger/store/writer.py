@@ -16,7 +16,8 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from ledger.core.refusals import Refusal, Refused
-from ledger.store.batch import Batch, Pending, answer, gather
+from ledger.store.batch import Batch, Pending, Wanted, answer, gather
+from ledger.store.closing import read_closings
 from ledger.store.connection import connect_writer
 from ledger.store.deciding import Decided, decide_batch
 from ledger.store.queue import CommandQueue
@@ -147,13 +148,13 @@ class Writer(threading.Thread):
         """Read, decide, and read again what turned out to be missing."""
         caches = self.caches
         wanted = gather(pendings, caches.workspaces, datetime.now(UTC))
-        batch = read_batch(connection, wanted, caches)
+        batch = read_all(connection, wanted, caches)
         decided = decide_batch(batch, pendings)
         while decided.not_loaded or decided.paces_not_loaded:
             wanted.budgets.update(dict.fromkeys(decided.not_loaded))
             wanted.paces.update(dict.fromkeys(decided.paces_not_loaded))
             connection.execute("rollback")
-            batch = read_batch(connection, wanted, caches)
+            batch = read_all(connection, wanted, caches)
             decided = decide_batch(batch, pendings)
         return batch, decided
 
@@ -205,6 +206,14 @@ class Writer(threading.Thread):
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def read_all(connection: Connection[TupleRow], wanted: Wanted, caches: Caches) -> Batch:
+    """Lock and read what a batch needs; the closings of periods, which are rare, need more."""
+    batch = read_batch(connection, wanted, caches)
+    if wanted.closing:
+        read_closings(connection, batch, wanted.closing)
+    return batch
 
 
 def deliver(batch: list[Pending]) -> None:

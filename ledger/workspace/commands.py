@@ -7,6 +7,7 @@ from msgspec import Meta
 
 from ledger.core.amounts import StatedAmount
 from ledger.core.commands import Command
+from ledger.core.identifiers import PLATFORM
 
 Scope = Literal["call", "read", "post", "fund", "audit", "admin"]
 SCOPES: tuple[str, ...] = ("call", "read", "post", "fund", "audit", "admin")
@@ -14,6 +15,7 @@ PLATFORM_SCOPES = frozenset({"post", "fund", "admin"})
 """Scopes that only keys in the platform's own book may have."""
 
 PerMinute = Annotated[int, Meta(ge=1, le=10**9)]
+Closing = Annotated[int, Meta(ge=1, le=10_000)]
 
 
 class StatedSpendLimit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -84,6 +86,37 @@ class RevokeApiKey(WorkspaceCommand, frozen=True, kw_only=True, tag="revoke_api_
     api_key_id: str = ""
 
 
+class ClosePeriod(WorkspaceCommand, frozen=True, kw_only=True, tag="close_period"):
+    """Close a month of the workspace's time zone, such as 2026-10: what comes late is posted after it.
+
+    `closing` is the number of this closing of the month: 1, or one more than the times it was reopened. Without it
+    the next one is meant, or the same one where the month is closed.
+    """
+
+    period: str
+    closing: Closing | None = None
+
+
+class ReopenPeriod(WorkspaceCommand, frozen=True, kw_only=True, tag="reopen_period"):
+    """Let the last closed month take postings again. `closing` is the number of the closing that this undoes."""
+
+    period: str = ""
+    closing: Closing | None = None
+
+
+class PublishSigningKey(WorkspaceCommand, frozen=True, kw_only=True, tag="publish_signing_key"):
+    """Publish the Ed25519 key that signs checkpoints from now on, in the place of the one that it `replaces`.
+
+    `key_id` is the hash in hex by which notes name the key, `public_key` 32 bytes in base64.
+    """
+
+    workspace_id: str = PLATFORM
+    key_id: str
+    name: str
+    public_key: str
+    replaces: str | None = None
+
+
 def workspace_command_id(command: WorkspaceCommand) -> str:
     """Return the identity of a command on a workspace. The leading @ keeps it apart from any request's id."""
     match command:
@@ -97,4 +130,10 @@ def workspace_command_id(command: WorkspaceCommand) -> str:
             return f"@api_key_revoked/{name}"
         case SetProjectLimits(change_id=name) | SetApiKeyLimits(change_id=name):
             return f"@limits/{name}"
+        case PublishSigningKey(key_id=name):
+            return f"@signing_key/{name}"
+        case ClosePeriod():
+            return f"@period_closed/{command.period}/{command.closing or 1}"
+        case ReopenPeriod():
+            return f"@period_reopened/{command.period}/{command.closing or 1}"
     raise TypeError(f"{type(command).__name__} is no command on a workspace")

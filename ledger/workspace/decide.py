@@ -1,27 +1,32 @@
 """May a workspace, project or key be changed like this? Pure: (state, command) → event, or a refusal."""
 
 from ledger.catalog.state import Catalog
+from ledger.checkpoint.keys import NoteInvalid, VerifierKey, decode_base64
 from ledger.core.amounts import Unit, parse_amount
 from ledger.core.identifiers import PLATFORM
 from ledger.core.refusals import Refusal, Refused
 from ledger.workspace import commands, events
 from ledger.workspace.budgets import is_time_zone
+from ledger.workspace.periods import StateBalances, decide_period
 from ledger.workspace.state import WorkspaceState
 
 SPEND_LIMITS_MAX = 16
 
 
 def decide_workspace(
-    command: commands.WorkspaceCommand, state: WorkspaceState, catalog: Catalog
+    command: commands.WorkspaceCommand,
+    state: WorkspaceState,
+    catalog: Catalog,
+    now: int,
+    state_balances: StateBalances | None = None,
 ) -> events.WorkspaceEvent:
-    """Return the event of a command on a workspace, or refuse."""
+    """Return the event of a command on a workspace at `now` (microseconds), or refuse.
+
+    `state_balances` is asked where a period is closed, last of all.
+    """
     match command:
-        case commands.CreateWorkspace(time_zone=time_zone):
-            if state.version:
-                raise Refused(Refusal.WORKSPACE_EXISTS, f"workspace {state.workspace_id} exists")
-            if not is_time_zone(time_zone):
-                raise Refused(Refusal.TEXT_INVALID, f"{time_zone[:64]!r} is no time zone", field="time_zone")
-            return events.WorkspaceCreated(time_zone)
+        case commands.CreateWorkspace():
+            return create_workspace(command, state)
         case commands.CreateProject():
             if command.project_id in state.projects:
                 raise Refused(Refusal.PROJECT_EXISTS, f"project {command.project_id} exists", field="project_id")
@@ -37,7 +42,20 @@ def decide_workspace(
         case commands.RevokeApiKey():
             require_key(state, command.api_key_id)
             return events.ApiKeyRevoked(command.api_key_id)
+        case commands.PublishSigningKey():
+            return publish_signing_key(command, state)
+        case commands.ClosePeriod() | commands.ReopenPeriod():
+            return decide_period(command, state, catalog, now, state_balances)
     raise TypeError(f"{type(command).__name__} is no command on a workspace")
+
+
+def create_workspace(command: commands.CreateWorkspace, state: WorkspaceState) -> events.WorkspaceCreated:
+    """Begin a book that does not exist yet."""
+    if state.version:
+        raise Refused(Refusal.WORKSPACE_EXISTS, f"workspace {state.workspace_id} exists")
+    if not is_time_zone(command.time_zone):
+        raise Refused(Refusal.TEXT_INVALID, f"{command.time_zone[:64]!r} is no time zone", field="time_zone")
+    return events.WorkspaceCreated(command.time_zone)
 
 
 def require_project(state: WorkspaceState, project_id: str) -> None:
@@ -77,6 +95,27 @@ def issue_key(command: commands.IssueApiKey, state: WorkspaceState, catalog: Cat
         command.project_id,
         key_limits(command.limits, catalog),
     )
+
+
+def publish_signing_key(command: commands.PublishSigningKey, state: WorkspaceState) -> events.SigningKeyPublished:
+    """Publish a key in the platform's own book, in the place of the one that signs until now, if any does."""
+    if state.workspace_id != PLATFORM:
+        raise Refused(Refusal.WORKSPACE_UNKNOWN, "signing keys are in the platform's own book", field="workspace_id")
+    try:
+        key = VerifierKey(command.name, decode_base64(command.public_key, "the public key"))
+    except NoteInvalid as error:
+        raise Refused(Refusal.TEXT_INVALID, str(error), field="public_key") from error
+    if key.key_id != command.key_id:
+        raise Refused(Refusal.TEXT_INVALID, "key_id is not the hash of this name and public key", field="key_id")
+    current = state.signing_keys[-1].key_id if state.signing_keys else None
+    if command.replaces != current:
+        raise Refused(
+            Refusal.SIGNING_KEY_NOT_CURRENT,
+            "no key signs checkpoints yet" if current is None else f"key {current} signs checkpoints now",
+            field="replaces",
+            current=current,
+        )
+    return events.SigningKeyPublished(command.key_id, command.name, command.public_key, command.replaces)
 
 
 def spend_limits(stated: tuple[commands.StatedSpendLimit, ...], catalog: Catalog) -> tuple[events.SpendLimit, ...]:

@@ -84,9 +84,7 @@ def fold_workspace(state: WorkspaceState, event: events.WorkspaceEvent) -> Works
 def with_closed(state: WorkspaceState, periods: dict[str, int]) -> WorkspaceState:
     """Return the workspace with other closed months."""
     last = max(periods, default="")
-    return msgspec.structs.replace(
-        state, closed_periods=periods, closed_period=last, closed_until=periods.get(last, 0)
-    )
+    return msgspec.structs.replace(state, closed_periods=periods, closed_period=last, closed_until=periods.get(last, 0))
 
 
 def with_project(state: WorkspaceState, project: Project) -> WorkspaceState:

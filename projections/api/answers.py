@@ -7,6 +7,20 @@ import msgspec
 
 from ledger.core.accounts import AccountType
 from ledger.core.amounts import StatedAmount
+from projections.balances.moments import MomentKind
+
+
+class BalanceMoment(msgspec.Struct, frozen=True):
+    """The moment that an answer is for: `by` position, time of recording, or time at which things happened.
+
+    A `day` means its end, in `zone`: null over all workspaces where each has its own. `through` is the last instant
+    that counts, null for a position and where each workspace has its own.
+    """
+
+    by: MomentKind
+    day: str | None
+    zone: str | None
+    through: str | None
 
 
 class TrialLine(msgspec.Struct, frozen=True):
@@ -30,11 +44,32 @@ class TrialBalanceOfBucket(msgspec.Struct, frozen=True):
 
 
 class TrialBalance(msgspec.Struct, frozen=True):
-    """A trial balance per bucket; buckets are never added to each other. `position` only for one workspace."""
+    """A trial balance per bucket; buckets are never added to each other. `position` only for one workspace.
+
+    `as_of` is the moment that was asked for, null for now. Over all books at a moment, `positions` are those of each.
+    """
 
     workspace_id: str | None
     position: int | None
     buckets: list[TrialBalanceOfBucket]
+    as_of: BalanceMoment | None = None
+    positions: dict[str, int] | None = None
+
+
+class WalletBalance(msgspec.Struct, frozen=True):
+    """A wallet's balances at a position of its book, and at a moment if one was asked for.
+
+    available = posted − held + credit limit, and the limit is the one that was in force then.
+    """
+
+    workspace_id: str
+    bucket: str
+    position: int
+    as_of: BalanceMoment | None
+    posted: StatedAmount
+    held: StatedAmount
+    available: StatedAmount
+    credit_limit: StatedAmount
 
 
 class EntryLeg(msgspec.Struct, frozen=True):

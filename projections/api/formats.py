@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import TypeVar
 
 from litestar.types import HTTPScope
 
 from projections.api.parameters import invalid
 
-__all__ = ["FORMATS", "MEDIA_TYPES", "Format", "format_of"]
+__all__ = ["FORMATS", "MEDIA_TYPES", "Format", "accepted", "format_of"]
+
+T = TypeVar("T")
 
 
 class Format(StrEnum):
@@ -37,22 +40,22 @@ def format_of(scope: HTTPScope, query: Mapping[str, str]) -> Format:
     """Return the format that is asked for; an unknown `format` is refused, an unknown media type passed over."""
     named = query.get("format")
     if named is None:
-        return accepted(scope)
+        return accepted(scope, ACCEPTED, Format.JSON)
     if named not in FORMATS:
         raise invalid("format", f"it is one of {', '.join(FORMATS)}")
     return Format(named)
 
 
-def accepted(scope: HTTPScope) -> Format:
-    """Return the format that the Accept header likes best; of two that it likes alike, the one it names first."""
-    best, most = Format.JSON, 0.0
+def accepted(scope: HTTPScope, formats: Mapping[str, T], default: T) -> T:
+    """Return the format, by media type, that the Accept header likes best; of two alike, the one it names first."""
+    best, most = default, 0.0
     for name, value in scope["headers"]:
         if name == b"accept":
             for choice in value.decode("latin-1").split(","):
                 media_type, *parameters = [part.strip().lower() for part in choice.split(";")]
                 liking = quality_of(parameters)
-                if media_type in ACCEPTED and liking > most:
-                    best, most = ACCEPTED[media_type], liking
+                if media_type in formats and liking > most:
+                    best, most = formats[media_type], liking
     return best
 
 

@@ -3,10 +3,12 @@
 import msgspec
 
 from ledger.api.access import effective_scopes, not_allowed, workspace_unknown
+from ledger.api.problems import HttpRefused
+from ledger.api.refusal_table import HttpRefusal
 from ledger.core.identifiers import WORKSPACE_PATTERN
 from ledger.service import Principal
 
-__all__ = ["SEEING", "Sight", "sight_of"]
+__all__ = ["SEEING", "Sight", "require_platform_key", "sight_of"]
 
 SEEING = frozenset({"read", "audit"})
 """With one of these a key sees more than the requests that were made with it."""
@@ -19,6 +21,12 @@ class Sight(msgspec.Struct, frozen=True):
     workspace_id: str | None
     project_id: str | None
     api_key_id: str | None
+
+
+def require_platform_key(principal: Principal, detail: str) -> None:
+    """Refuse a workspace's own key where all is the platform's; `detail` says what."""
+    if not principal.is_platform:
+        raise HttpRefused(HttpRefusal.NOT_ALLOWED, detail)
 
 
 def sight_of(principal: Principal, named: str | None) -> Sight:

@@ -11,6 +11,7 @@ from ledger.core.accounts import AccountType, Side, kind_of
 from ledger.core.amounts import StatedAmount, Unit, state_amount
 from ledger.events import Recorded
 from projections.api.answers import (
+    BalanceMoment,
     BookEvent,
     EntryLeg,
     JournalEntry,
@@ -18,7 +19,10 @@ from projections.api.answers import (
     TrialBalance,
     TrialBalanceOfBucket,
     TrialLine,
+    WalletBalance,
 )
+from projections.balances.moments import Moment
+from projections.balances.wallets import WalletAt
 from projections.reading import AccountRow, EntryWithLegs, Failure, Lag, StatementRow
 
 
@@ -35,11 +39,12 @@ class AccountView(msgspec.Struct, frozen=True):
 
 
 class AccountsView(msgspec.Struct, frozen=True):
-    """All accounts of a workspace at a position of its book."""
+    """All accounts of a workspace at a position of its book, and at a moment if one was asked for."""
 
     workspace_id: str
     position: int
     accounts: list[AccountView]
+    as_of: BalanceMoment | None = None
 
 
 class EntriesPage(msgspec.Struct, frozen=True):
@@ -59,13 +64,15 @@ class EventsPage(msgspec.Struct, frozen=True):
 
 
 class StatementPage(msgspec.Struct, frozen=True):
-    """A part of a wallet's statement, oldest first."""
+    """A part of a wallet's statement, oldest first. Up to a moment it says the book's position that it holds for."""
 
     workspace_id: str
     bucket: str
     data: list[StatementLine]
     next_cursor: str | None
     has_more: bool
+    position: int | None = None
+    as_of: BalanceMoment | None = None
 
 
 class ProjectionsView(msgspec.Struct, frozen=True):
@@ -91,11 +98,41 @@ def account_view(row: AccountRow) -> AccountView:
 
 
 def trial_balance_view(
-    rows: Sequence[AccountRow], workspace_id: str | None = None, position: int | None = None
+    rows: Sequence[AccountRow],
+    workspace_id: str | None = None,
+    position: int | None = None,
+    as_of: BalanceMoment | None = None,
+    positions: dict[str, int] | None = None,
 ) -> TrialBalance:
     """Return a trial balance of accounts that are sorted by bucket."""
     buckets = [trial_balance_of_bucket(bucket, list(own)) for bucket, own in groupby(rows, attrgetter("bucket"))]
-    return TrialBalance(workspace_id, position, buckets)
+    return TrialBalance(workspace_id, position, buckets, as_of, positions)
+
+
+def moment_view(moment: Moment | None, own_zone: str | None = None) -> BalanceMoment | None:
+    """Return a moment as it is shown, for a workspace with a time zone or for all."""
+    if moment is None:
+        return None
+    zone = None if moment.day is None else moment.zone or own_zone
+    is_one = moment.instant is not None or zone is not None
+    return BalanceMoment(
+        moment.kind,
+        None if moment.day is None else moment.day.isoformat(),
+        zone,
+        instant(moment.before(zone or "") - 1) if is_one else None,
+    )
+
+
+def balance_view(wallet: WalletAt, as_of: BalanceMoment | None) -> WalletBalance:
+    """Return a wallet at a moment as it is shown."""
+    amounts = (wallet.posted_minor, wallet.held_minor, wallet.available_minor, wallet.credit_limit_minor)
+    return WalletBalance(
+        wallet.workspace_id,
+        wallet.bucket,
+        wallet.position,
+        as_of,
+        *(state_amount(minor, wallet.unit) for minor in amounts),
+    )
 
 
 def trial_balance_of_bucket(bucket: str, rows: Sequence[AccountRow]) -> TrialBalanceOfBucket:

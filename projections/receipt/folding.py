@@ -55,7 +55,7 @@ def receipt_of(request_id: str, recorded: Sequence[Recorded], catalog: Catalog) 
         status=state.status.value,
         summary="",
         position=recorded[-1].position,
-        began_at=instant(facts[0].effective_at),
+        began_at=instant(facts[0].happened_at),
         changed_at=instant(recorded[-1].recorded_at),
         trace_id=facts[0].trace_id,
         model=routed.model if routed else None,
@@ -100,7 +100,7 @@ def folded(facts: Sequence[Fact]) -> RequestState:
     state = RequestState(Status.ABSENT, 0)
     for fact in facts:
         if isinstance(fact.event, events.RequestEvent):
-            state = fold_request(state, fact.event, fact.effective_at)
+            state = fold_request(state, fact.event, fact.happened_at)
     return state
 
 

@@ -5,13 +5,24 @@ import msgspec
 from ledger.core.amounts import StatedAmount
 
 
+class Posted(msgspec.Struct, frozen=True):
+    """Where something counts that happened in a month that was closed: from `at` on, in another `period`."""
+
+    at: str
+    period: str
+
+
 class Moment(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
-    """Something that happened: `at` is when, `recorded_at` when the book had it, `text` a sentence of it."""
+    """Something that happened: `at` is when, `recorded_at` when the book had it, `text` a sentence of it.
+
+    `posted` is absent where it counts in the month in which it happened.
+    """
 
     position: int
     at: str
     recorded_at: str
     text: str = ""
+    posted: Posted | msgspec.UnsetType = msgspec.UNSET
 
 
 class InBucket(msgspec.Struct, frozen=True):
@@ -104,7 +115,8 @@ class RepricedLine(msgspec.Struct, frozen=True):
 class CorrectedMoment(Moment, frozen=True, kw_only=True, tag="charge_corrected"):
     """The charge was changed by `change`: more is positive. Where it was rated anew: by which card, and its lines.
 
-    `waived` is what of these lines a workspace is not charged; the platform sees that as overrun.
+    `waived` is what these lines come to above the most that is charged. A workspace sees in it what no balance paid,
+    too, which the platform sees as overrun.
     """
 
     correction_id: str

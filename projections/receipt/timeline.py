@@ -9,6 +9,7 @@ from ledger.api.answers import instant
 from ledger.core.amounts import Unit, state_amount
 from ledger.events import Fact, Recorded
 from ledger.request import events
+from ledger.workspace.periods import period_begun_at
 from projections.receipt.moments import (
     AnyMoment,
     AttemptFailedMoment,
@@ -17,6 +18,7 @@ from projections.receipt.moments import (
     HoldExtendedMoment,
     HoldPlacedMoment,
     InBucket,
+    Posted,
     RefundedMoment,
     ReleasedMoment,
     SettledMoment,
@@ -32,9 +34,11 @@ def moment_of(recorded: Recorded, fact: Fact, units: Units) -> AnyMoment:
     """Return what an event of a request says on its timeline."""
     when: dict[str, Any] = {
         "position": recorded.position,
-        "at": instant(fact.effective_at),
+        "at": instant(fact.happened_at),
         "recorded_at": instant(recorded.recorded_at),
     }
+    if fact.served_at is not None:
+        when["posted"] = Posted(instant(fact.effective_at), period_begun_at(fact.effective_at))
     return worded(bare_moment(fact.event, units, when))
 
 
@@ -121,5 +125,6 @@ def charging(event: object, units: Units, when: dict[str, Any]) -> AnyMoment:
                 cause=event.cause,
                 rate_card=event.rate_card,
                 lines=repriced_lines(event, units[unit]),
+                waived=in_bucket(bucket, unit, event.waived_minor, units) if event.waived_minor else None,
             )
     raise TypeError(f"{type(event).__name__} is no event of a request")

@@ -11,6 +11,7 @@ from projections.receipt.moments import (
     HoldExtendedMoment,
     HoldPlacedMoment,
     InBucket,
+    Posted,
     RefundedMoment,
     ReleasedMoment,
     SettledMoment,
@@ -142,7 +143,14 @@ def calculation_text(rate_card: str, rounding: str) -> str:
 
 
 def text_of(moment: AnyMoment) -> str:
-    """Return a moment as a sentence, made of its own fields alone."""
+    """Return a moment in words, made of its own fields alone."""
+    if isinstance(moment.posted, Posted):
+        return f"{sentence_of(moment)} Served {moment.at}, posted in the period of {moment.posted.period}."
+    return sentence_of(moment)
+
+
+def sentence_of(moment: AnyMoment) -> str:
+    """Return what happened as a sentence."""
     match moment:
         case HoldPlacedMoment():
             return f"{in_wallet(moment.hold)} were set aside for route {moment.route}."

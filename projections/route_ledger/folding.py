@@ -35,7 +35,7 @@ def begin_row(
     if not isinstance(event, events.RequestRouted):
         raise LookupError(f"{type(event).__name__} on a request that was never routed")
     row = RequestRow(
-        workspace_id, generation, request_id, position, position, "open", fact.effective_at, recorded_at, None,
+        workspace_id, generation, request_id, position, position, "open", fact.happened_at, recorded_at, None,
         event.expires_at, event.project_id, event.api_key_id, event.end_user, event.workflow, event.run, event.step,
         event.model, event.route, event.tier, event.provider, event.upstream_model, None, event.bucket, event.unit,
         event.why.rule, event.route, event.bucket, event.rate_card, event.rate_card, event.priced_by, 0, 0, 0, False,
@@ -54,16 +54,18 @@ def fold_row(row: RequestRow, position: int, recorded_at: int, fact: Fact) -> No
     match event:
         case events.TokensSettled():
             settle(row, event, fact.effective_at)
+            row.detail.served_at = fact.served_at
         case events.AttemptFailed():
-            fail(row, event, fact.effective_at)
+            fail(row, event, fact)
         case events.FallbackTaken():
-            move(row, event, position, fact.effective_at)
+            move(row, event, position, fact.happened_at)
         case events.HoldExtended():
             row.held_minor += event.hold_minor
             row.expires_at = event.expires_at
         case events.RequestReleased():
             row.status = event.cause
             row.ended_at = fact.effective_at
+            row.detail.served_at = fact.served_at
             row.held_minor = 0
             row.went_wrong = True
         case events.ChargeRefunded():
@@ -105,11 +107,11 @@ def skipped(why: events.Why) -> list[Skipped]:
     return [Skipped(each.route, each.reason) for each in why.skipped]
 
 
-def settle(row: RequestRow, event: events.TokensSettled, happened_at: int) -> None:
+def settle(row: RequestRow, event: events.TokensSettled, effective_at: int) -> None:
     """Charge the request."""
     cost = event.provider_cost
     row.status = "settled"
-    row.ended_at = happened_at
+    row.ended_at = effective_at
     row.held_minor = 0
     row.attempts += 1
     row.reported_model = event.reported_model
@@ -151,7 +153,7 @@ def unrated(usage: Usage, model: str | None) -> Iterable[TokenLine]:
     return (TokenLine(part, usage.parts[part], model=model) for part in PARTS if usage.parts.get(part))
 
 
-def fail(row: RequestRow, event: events.AttemptFailed, happened_at: int) -> None:
+def fail(row: RequestRow, event: events.AttemptFailed, fact: Fact) -> None:
     """Note a failed attempt, in the bucket of its route where the request was on it, else in the one that it is in."""
     cost = event.provider_cost
     on_it = (each for each in reversed(row.detail.routes) if each.route == event.route)
@@ -162,8 +164,8 @@ def fail(row: RequestRow, event: events.AttemptFailed, happened_at: int) -> None
     row.detail.failures.append(
         FailedAttempt(
             event.attempt, event.route, taken.tier, taken.provider, taken.bucket, event.failure, event.retried,
-            happened_at, event.latency_ms, event.http_status, None if cost is None else cost.minor,
-            None if cost is None else cost.unit,
+            fact.effective_at, event.latency_ms, event.http_status, None if cost is None else cost.minor,
+            None if cost is None else cost.unit, fact.served_at,
         )
     )  # fmt: skip
 

@@ -34,7 +34,10 @@ class TokenLine(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class FailedAttempt(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An upstream call that served nobody, in the bucket in which its route was tried. No cost is unknown, not zero."""
+    """An upstream call that served nobody, in the bucket in which its route was tried. No cost is unknown, not zero.
+
+    `happened_at` is when it counts. Where that is later, as its month was closed, `served_at` is when it really was.
+    """
 
     attempt: int
     route: str
@@ -48,6 +51,7 @@ class FailedAttempt(msgspec.Struct, frozen=True, omit_defaults=True):
     http_status: int | None = None
     cost_minor: int | None = None
     cost_unit: str | None = None
+    served_at: int | None = None
 
 
 class RouteTaken(msgspec.Struct, frozen=True):
@@ -99,7 +103,10 @@ class PlacedEntry(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Detail(msgspec.Struct, omit_defaults=True):
-    """What of a request is listed. `own_entries` are those between the platform's own accounts: no wallet moves."""
+    """What of a request is listed. `own_entries` are those between the platform's own accounts: no wallet moves.
+
+    `served_at` is when the request really ended where it counts later, as that month was closed.
+    """
 
     routes: list[RouteTaken] = []
     lines: list[TokenLine] = []
@@ -110,11 +117,13 @@ class Detail(msgspec.Struct, omit_defaults=True):
     own_entries: list[PlacedEntry] = []
     skipped: list[Skipped] = []
     terms: list[str] = []
+    served_at: int | None = None
 
 
 class RequestRow(msgspec.Struct):
     """One request. Changed in place while its events are folded.
 
+    `began_at` is when it really began, `ended_at` when its end counts: later than it was where that month was closed.
     charge = paid + overrun, as they stand after corrections; what was refunded is still in `paid_minor`. `listed_minor`
     is what the lines came to where any of them has a list price, beside `list_minor`.
     """

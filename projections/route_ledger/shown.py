@@ -79,7 +79,7 @@ def common(row: RequestRow, unit: Unit) -> dict[str, Any]:
     return {
         **{name: getattr(row, name) for name in ALIKE},
         "began_at": instant(row.began_at),
-        "ended_at": None if row.ended_at is None else instant(row.ended_at),
+        "ended_at": None if row.ended_at is None else instant(row.detail.served_at or row.ended_at),
         "changed_at": instant(row.changed_at),
         "expires_at": instant(row.expires_at),
         "tokens": [TokenCount(line.part, line.tokens, line.model) for line in row.detail.lines],
@@ -167,7 +167,7 @@ def failed_call(attempt: FailedAttempt, failure: str, http_status: int | None) -
     """Return a failed attempt as it is shown."""
     return FailedCall(
         attempt.attempt, attempt.route, attempt.bucket, failure, http_status, attempt.retried,
-        instant(attempt.happened_at), attempt.latency_ms,
+        instant(attempt.served_at or attempt.happened_at), attempt.latency_ms,
     )  # fmt: skip
 
 

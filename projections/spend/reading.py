@@ -83,7 +83,7 @@ class SpendReader:
 
     async def events_behind(self, workspace_id: str | None) -> int:
         """Return how many events of a workspace, or of all, spend does not have yet."""
-        return int((await self._fetch("read_behind", workspace_id=workspace_id))[0][0])
+        return int((await self.fetch("read_behind", workspace_id=workspace_id))[0][0])
 
     async def spend(
         self, filters: SpendFilters, by: tuple[str, ...], edges: list[int], end: int, after: SpendPlace, limit: int
@@ -104,11 +104,11 @@ class SpendReader:
             "edges": edges,
             "limit": limit,
         }
-        rows = await self._fetch("read_spend_of_requests" if of_requests else "read_spend", **asked)
+        rows = await self.fetch("read_spend_of_requests" if of_requests else "read_spend", **asked)
         found = [spend_found(row) for row in rows]
         if not knows_refused(filters, by, edges):
             return found
-        refused = [refused_found(row) for row in await self._fetch("read_refused", **asked)]
+        refused = [refused_found(row) for row in await self.fetch("read_refused", **asked)]
         return merged(found, refused, limit)
 
     async def compare(self, question: ChangeQuestion, seen: Seen) -> Comparison:
@@ -125,7 +125,7 @@ class SpendReader:
         """Return the groups that changed most, place by place."""
         if question.by is None:
             return []
-        rows = await self._fetch(
+        rows = await self.fetch(
             "read_groups_by_cell" if needs_cells(question.by, seen) else "read_groups",
             **seen_cells(seen),
             is_customer=seen.is_customer,
@@ -141,7 +141,7 @@ class SpendReader:
         return [GroupFound(*row) for row in rows]
 
     async def _period(self, period: PeriodAsked, seen: Seen, by: str | None, groups: list[str] | None) -> Period:
-        rows = await self._fetch(
+        rows = await self.fetch(
             "read_period_by_cell" if needs_cells(by, seen) else "read_period",
             begin=period.begin,
             end=period.end,
@@ -151,7 +151,8 @@ class SpendReader:
         )
         return await asyncio.to_thread(period_found, rows, groups)
 
-    async def _fetch(self, query: str, /, **parameters: Any) -> list[TupleRow]:
+    async def fetch(self, query: str, /, **parameters: Any) -> list[TupleRow]:
+        """Return the rows of a named query, when few others are being asked."""
         async with self._turns:
             return await self._pool.fetch(query, **parameters)
 

@@ -499,3 +499,77 @@ left join projections.progress on progress.workspace_id = book.workspace_id
     and progress.projection = active.projection and progress.generation = active.generation
 where active.projection = 'route_ledger' and active.status = 'active'
     and (%(workspace_id)s::text is null or book.workspace_id = %(workspace_id)s)
+
+-- name: read_statement_charges
+-- What a wallet was charged between two quarters of an hour, by project and model, with the position of the book that
+-- it holds for and how many events are behind that: all in one snapshot. Without charges one row of nothing else.
+with spent as materialized (
+    select spend.workspace_id, spend.cell, sum(spend.settled) as settled, sum(spend.input_tokens) as input_tokens,
+        sum(spend.output_tokens) as output_tokens, sum(spend.charge_minor) as charge_minor,
+        sum(spend.overrun_minor) as overrun_minor, sum(spend.corrected_minor) as corrected_minor,
+        sum(spend.undone_minor) as undone_minor, sum(spend.refunded_minor) as refunded_minor
+    from projections.spend
+    where spend.workspace_id = %(workspace_id)s
+        and spend.quarter >= %(begin)s::int8 and spend.quarter < %(end)s::int8
+        and spend.generation = (
+            select generation from projections.generation where projection = 'route_ledger' and status = 'active')
+    group by spend.workspace_id, spend.cell
+), charged as (
+    select found.project_id, found.model, sum(spent.settled)::int8 as settled,
+        sum(spent.input_tokens)::int8 as input_tokens, sum(spent.output_tokens)::int8 as output_tokens,
+        json_build_array(sum(spent.charge_minor), sum(spent.overrun_minor), sum(spent.corrected_minor),
+            sum(spent.undone_minor), sum(spent.refunded_minor))::text as amounts
+    from spent
+    cross join lateral (
+        select cell.project_id, cell.model
+        from projections.spend_cell as cell
+        where cell.workspace_id = spent.workspace_id and cell.cell = spent.cell and cell.generation = (
+                select generation from projections.generation where projection = 'route_ledger' and status = 'active')
+            and cell.bucket = %(bucket)s
+        offset 0
+    ) as found
+    group by found.project_id, found.model
+)
+select progress.position, book.position - progress.position, charged.project_id, charged.model, charged.settled,
+    charged.input_tokens, charged.output_tokens, charged.amounts
+from projections.generation as active
+join projections.progress on progress.projection = active.projection and progress.generation = active.generation
+join ledger.book on book.workspace_id = progress.workspace_id
+left join charged on true
+where progress.workspace_id = %(workspace_id)s and active.projection = 'route_ledger' and active.status = 'active'
+
+-- name: read_margin
+-- What was spent between two quarters of an hour by bucket, route, unit of the bill and rate card. An attempt that
+-- failed on the route that its request was routed to at first was made under the card that it was routed under.
+with spent as materialized (
+    select spend.workspace_id, substring(uuid_send(spend.cell) from 1 for 9) as name,
+        sum(spend.settled) as settled, sum(spend.failed_attempts) as failed_attempts,
+        sum(spend.charge_minor) as charge_minor, sum(spend.overrun_minor) as overrun_minor,
+        sum(spend.corrected_minor) as corrected_minor, sum(spend.undone_minor) as undone_minor,
+        sum(spend.refunded_minor) as refunded_minor, sum(spend.cost_minor) as cost_minor,
+        sum(spend.waste_minor) as waste_minor, sum(spend.without_cost) as without_cost,
+        sum(spend.waste_unknown) as waste_unknown
+    from projections.spend
+    where spend.quarter >= %(begin)s::int8 and spend.quarter < %(end)s::int8
+        and (%(workspace_id)s::text is null or spend.workspace_id = %(workspace_id)s)
+        and spend.generation = (
+            select generation from projections.generation where projection = 'route_ledger' and status = 'active')
+    group by 1, 2
+)
+select found.bucket, found.route, found.cost_unit, found.rate_card,
+    json_build_array(sum(spent.settled), sum(spent.failed_attempts), sum(spent.charge_minor), sum(spent.overrun_minor),
+        sum(spent.corrected_minor), sum(spent.undone_minor), sum(spent.refunded_minor), sum(spent.cost_minor),
+        sum(spent.waste_minor), sum(spent.without_cost), sum(spent.waste_unknown))::text
+from spent
+cross join lateral (
+    select cell.bucket, cell.route, cell.cost_unit, coalesce(cell.rate_card,
+        case when cell.reported_model is null and cell.route = cell.first_route then cell.first_rate_card end)
+        as rate_card
+    from projections.spend_cell as cell
+    where cell.workspace_id = spent.workspace_id and cell.generation = (
+            select generation from projections.generation where projection = 'route_ledger' and status = 'active')
+        and cell.cell >= rpad(encode(spent.name, 'hex'), 32, '0')::uuid
+    order by cell.cell
+    limit 1
+) as found
+group by found.bucket, found.route, found.cost_unit, found.rate_card

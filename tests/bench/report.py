@@ -26,6 +26,11 @@ SECTIONS = {
     "o": "a page of the route ledger by HTTP, of 50 requests where nothing else is said or there are less",
     "p": "why spend changed between the history's weeks, and spend itself, by HTTP",
     "q": "bytes of the read side per request",
+    "r": "a year of books: written, and the projections built from it",
+    "s": "balances at moments of that year by HTTP",
+    "t": "a customer's statement of a month of that year by HTTP",
+    "u": "exports of that year, each in a process of its own; plain text of a month",
+    "v": "verification of that year: audit verify, replay --verify, and verify-export of a month",
 }
 
 
@@ -77,6 +82,10 @@ class Report:
         figure = Figure(section, name, unit, median(samples), list(samples), dict(details))
         self.figures.append(figure)
         return figure.median
+
+    def median_of(self, section: str, name: str) -> float:
+        """Return what was measured before."""
+        return next(figure.median for figure in self.figures if (figure.section, figure.name) == (section, name))
 
     def want(
         self, section: str, name: str, value: float, unit: str = "×",

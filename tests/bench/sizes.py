@@ -42,6 +42,12 @@ class Size(msgspec.Struct, frozen=True):
     changes: int
     """Requests of the history; receipts, pages of each kind and explanations of each kind that are read of it."""
 
+    past_events: int
+    past_days: int
+    past_workspaces: int
+    moments: int
+    """Events of the past, its days and workspaces; balances at moments of each kind that are read of it."""
+
 
 FULL = Size(
     name="full", rounds=5, workspaces=10_000, lag=500,
@@ -52,6 +58,7 @@ FULL = Size(
     calls={1: 300, 16: 3_200, 64: 6_400}, call_marks=(1_024, 10_240, 101_376),
     lag_commands=200_000, lag_calls=25_600,
     history_requests=1_000_000, receipts=1_000, pages=200, changes=5,
+    past_events=5_000_000, past_days=365, past_workspaces=100, moments=50,
 )  # fmt: skip
 TINY = Size(
     name="tiny", rounds=1, workspaces=50, lag=20,
@@ -62,8 +69,11 @@ TINY = Size(
     calls={1: 10, 16: 64, 64: 256}, call_marks=(64, 128, 256),
     lag_commands=2_000, lag_calls=256,
     history_requests=800, receipts=20, pages=5, changes=1,
+    past_events=3_000, past_days=70, past_workspaces=5, moments=3,
 )  # fmt: skip
-MIDDLE = msgspec.structs.replace(FULL, name="middle", lag_commands=60_000, lag_calls=6_400, history_requests=100_000)
+MIDDLE = msgspec.structs.replace(
+    FULL, name="middle", lag_commands=60_000, lag_calls=6_400, history_requests=100_000, past_events=400_000
+)
 
 
 def read_size() -> Size:

@@ -8,6 +8,7 @@ import pytest
 
 from ledger.api.command_table import COMMAND_ROUTES
 from ledger.catalog import commands as catalog
+from ledger.checkpoint.keys import VerifierKey
 from ledger.commands import COMMAND_TYPES, command_id_of
 from ledger.core.amounts import StatedAmount
 from ledger.core.commands import Command
@@ -30,6 +31,12 @@ def api(ledger: Ledger) -> Iterator[Api]:
         yield opened
 
 
+def publish_key() -> workspace.PublishSigningKey:
+    """Return the publication of a first key that signs checkpoints."""
+    key = VerifierKey("ledger.example", bytes(32))
+    return workspace.PublishSigningKey(key_id=key.key_id, name=key.name, public_key=key.public_key_text)
+
+
 def every_command() -> list[Command]:
     """Return at least one command of each kind that the opened workspace accepts in this order."""
     zeta: dict[str, Any] = {"workspace_id": "zeta"}
@@ -40,6 +47,9 @@ def every_command() -> list[Command]:
         workspace.IssueApiKey(**zeta, project_id="lab", api_key_id="k9", scopes=("call", "read")),
         workspace.SetApiKeyLimits(**zeta, change_id="2", api_key_id="k9", limits=scenes.key_limits("4")),
         workspace.RevokeApiKey(**zeta, api_key_id="k9", reason="leaked"),
+        workspace.ClosePeriod(**zeta, period="2026-08", closing=1),
+        workspace.ReopenPeriod(**zeta, period="2026-08", closing=1, reason="an invoice came late"),
+        publish_key(),
         catalog.DefineBucket(bucket="euro", unit="EUR", scale=2, symbol="€"),
         catalog.PublishProvider(
             change_id="2", provider="other", dialect="vllm", api_base="http://x", cost_unit="EUR", cost_scale=2

@@ -4,20 +4,15 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 import pytest
-from litestar import Litestar
-from litestar.testing import TestClient
 
 from gateway.database import URL_VARIABLE
 from gateway.ledger_client import LedgerClient, RefusedByLedger
-from ledger.api.app import create_app
-from ledger.api.context import ApiContext
-from ledger.api.description import PartDescription, describe
+from ledger.api.description import describe
 from ledger.catalog.commands import PublishRateCard
 from ledger.core.amounts import StatedAmount
 from ledger.pricing.rate_cards import ModelRates, RateCard
@@ -25,13 +20,11 @@ from ledger.request.events import SkippedRoute, Why
 from ledger.service import Ledger
 from ledger.workspace.commands import CreateProject, IssueApiKey
 from projections.api import catalogs, receipts
-from projections.api.app import create_read_router
-from projections.api.operations import journal_operations, journal_schemas
-from projections.reading import JournalReader
 from projections.receipt.answers import CustomerReceipt, Receipt
 from projections.receipt.folding import CatalogBehind
 from tests.integration.api_scene import Api, refusal
 from tests.integration.read_side import ask
+from tests.integration.requests_scene import open_reads
 from tests.integration.scenes import (
     ACME,
     HASH,
@@ -81,19 +74,8 @@ def tell(ledger: Ledger) -> None:
 def api(ledger: Ledger) -> Iterator[Api]:
     """The reads of a ledger in which requests of every kind stand."""
     tell(ledger)
-    context, reader = ApiContext(ledger), JournalReader(ledger.url)
-
-    @asynccontextmanager
-    async def reads(app: Litestar) -> AsyncIterator[None]:
-        yield
-        await reader.close()
-        await ledger.close_reads()
-
-    described = PartDescription(journal_operations(), journal_schemas())
-    router = create_read_router(context, reader)
-    app = create_app(ledger, context=context, parts=[router], descriptions=[described], lifespan=[reads])
-    with TestClient(app, raise_server_exceptions=False) as client:
-        yield Api(ledger, client, context)
+    with open_reads(ledger) as reads:
+        yield reads
 
 
 def test_a_receipt_tells_which_wallet_burned_and_why(api: Api) -> None:

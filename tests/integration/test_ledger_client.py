@@ -31,7 +31,7 @@ from ledger.core.identifiers import PLATFORM
 from ledger.core.refusals import Refusal
 from ledger.request.events import RequestRouted, TokensSettled
 from ledger.service import SYSTEM, Ledger
-from ledger.workspace.commands import CreateWorkspace, IssueApiKey, RevokeApiKey, Scope
+from ledger.workspace.commands import ClosePeriod, CreateWorkspace, IssueApiKey, ReopenPeriod, RevokeApiKey, Scope
 from projections.api.app import create_read_router
 from projections.followers import Follower
 from projections.reading import JournalReader
@@ -106,10 +106,15 @@ def without_secret(command: Command) -> Command:
 
 def the_story() -> list[Command]:
     """Return commands of every kind in an order that a new ledger accepts."""
-    last = RevokeApiKey(**story.MINE, api_key_id="k2")
+    last = (
+        RevokeApiKey(**story.MINE, api_key_id="k2"),
+        ClosePeriod(**story.MINE, period="2026-08", closing=1),
+        ReopenPeriod(**story.MINE, period="2026-08", closing=1),
+        story.publish_signing_key(),
+    )
     told = [
         *story.catalog_commands(), *story.workspace_commands(), *story.wallet_commands(), *story.request_commands(),
-        last,
+        *last,
     ]  # fmt: skip
     return [without_secret(command) for command in told]
 
@@ -303,6 +308,11 @@ def test_the_journal_is_read_page_by_page(client: LedgerClient) -> None:
     assert (len(lines), lines[-1].posted) == (301, client.wallet("acme", "credit").posted)
     assert [(bucket.bucket, bucket.in_balance) for bucket in balance.buckets] == [("credit", True), ("rmb", True)]
     assert [bucket.bucket for bucket in client.trial_balance().buckets] == ["credit", "rmb"]
+    *_, early = earlier = lines[:101]
+    assert list(client.statement("acme", "credit", position=early.position)) == earlier
+    then = client.balance("acme", "credit", position=early.position)
+    assert (then.posted, then.held, then.position) == (early.posted, early.held, early.position)
+    assert client.trial_balance("acme", recorded_at="2999-01-01", zone="UTC").buckets == balance.buckets
 
 
 def test_the_journal_is_read_from_an_event_loop(client: LedgerClient, ledger: Ledger, address: str) -> None:

@@ -197,12 +197,14 @@ def test_settling_keeps_every_other_field() -> None:
     event: Any = msgspec.json.decode(
         b'{"tag":"tokens_settled.v1","attempt":3,"route":"r","bucket":"b","unit":"U","reported_model":"m",'
         b'"usage":{"input_tokens":0,"output_tokens":0,"parts":{}},"usage_source":"reported","charge_minor":9,'
-        b'"captured_minor":5,"released_minor":1,"from_available_minor":3,"overrun_minor":1,"latency_ms":1}',
+        b'"captured_minor":5,"released_minor":1,"from_available_minor":3,"overrun_minor":1,"latency_ms":1,'
+        b'"charge_limit_minor":7}',
         type=RequestEvents,
     )
     settled = fold_request(state, event, 0)
     changed = {"status": Status.SETTLED, "version": 5, "held_minor": 0, "reported_model": "m", "charge_minor": 9}
-    changed |= {"minute": 0, "minute_tokens": 0}
+    changed |= {"minute": 0, "minute_tokens": 0, "usage": event.usage, "others": (), "charge_limit_minor": 7}
+    changed |= {"is_charged_by_hand": False}
     assert settled == msgspec.structs.replace(state, **changed, paid_minor=8, overrun_minor=1, settled_attempt=3)
 
 

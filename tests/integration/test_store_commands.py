@@ -23,6 +23,7 @@ from ledger.workspace import commands as workspace
 from tests.integration import scenes
 from tests.integration.scenes import ACME, cny, credit, do, hold, record, refusal, refusals, settle, used
 from tests.integration.store_check import complaints
+from tests.unit.story import publish_signing_key
 
 CREDIT: dict[str, Any] = {"workspace_id": ACME, "bucket": "credit", "reason": "asked for"}
 PAID = Paid("200.00", "CNY", "1.20", "ali-77")
@@ -69,6 +70,9 @@ def request_commands() -> list[Command]:
         scenes.release("r5"),
         hold("r6", hold_seconds=1),
         workspace.RevokeApiKey(workspace_id=ACME, api_key_id="k1", reason="leaked"),
+        workspace.ClosePeriod(workspace_id=ACME, period="2026-08", closing=1),
+        workspace.ReopenPeriod(workspace_id=ACME, period="2026-08", closing=1, reason="an invoice came late"),
+        publish_signing_key(),
     ]  # fmt: skip
 
 

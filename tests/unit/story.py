@@ -267,6 +267,14 @@ def request_commands() -> list[Command]:
     ]
 
 
+def publish_signing_key(**fields: Any) -> Any:
+    """Return the publication of the first key that signs checkpoints."""
+    command = workspace.PublishSigningKey(
+        key_id="944bb3ff", name="ledger.example", public_key="AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+    )
+    return msgspec.structs.replace(command, **fields)
+
+
 def told() -> tuple[World, list[Command]]:
     """Return a world in which the whole story happened, with the commands that told it."""
     world = World()
@@ -276,6 +284,9 @@ def told() -> tuple[World, list[Command]]:
     last = [
         expire_request("r5"),
         workspace.RevokeApiKey(**MINE, api_key_id="k2"),
+        publish_signing_key(),
+        workspace.ClosePeriod(**MINE, period="2026-08", closing=1),
+        workspace.ReopenPeriod(**MINE, period="2026-08", closing=1),
     ]
     return world.all(*last), [*commands, *last]
 

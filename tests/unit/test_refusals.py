@@ -28,6 +28,7 @@ from tests.unit.story import (
     limits,
     opened,
     points,
+    publish_signing_key,
     record_attempt,
     refund_charge,
     release_request,
@@ -41,6 +42,9 @@ TELL: dict[str, Any] = {**COMMON, "change_id": "c9"}
 SETTLED = (route_request(), settle_request())
 OWN: dict[str, Any] = {"route": "own-price", "rate_card": None}
 FROZEN = wallet.FreezeWallet(**MINE, bucket="credit", change_id="z1")
+RERATED = correct_charge(
+    correction_id="rerate.gpt-direct.1", difference=None, cause="rerated", rate_card="gpt-direct.1"
+)
 THEIRS = {**MINE, "workspace_id": "nobody"}
 
 
@@ -92,6 +96,16 @@ def withdraw(amount: StatedAmount) -> Command:
     return wallet.WithdrawFunds(**MINE, bucket="credit", amount=amount, source="bank", reference="B-9")
 
 
+def close(period: str, **fields: Any) -> Command:
+    """Return the first closing of a month."""
+    return msgspec.structs.replace(workspace.ClosePeriod(**MINE, period=period, closing=1), **fields)
+
+
+def reopen(period: str, **fields: Any) -> Command:
+    """Return the reopening of a month that was closed once."""
+    return msgspec.structs.replace(workspace.ReopenPeriod(**MINE, period=period, closing=1), **fields)
+
+
 def publish_route(**fields: Any) -> Command:
     """Return another version of a route."""
     command = catalog.PublishRoute(
@@ -130,6 +144,8 @@ CASES = (
         **MINE, api_key_id="k9", scopes=(), secret_hash="ab" * 32)),
     Case(R.COMMAND_INCOMPLETE, "difference", SETTLED, correct_charge(difference=None)),
     Case(R.COMMAND_INCOMPLETE, "difference", SETTLED, correct_charge(usage=Usage(0, 0, {}))),
+    Case(R.COMMAND_INCOMPLETE, "difference", SETTLED, correct_charge(
+        difference=None, rate_card="gpt-direct.1", others=(ModelUsage("gpt-4o", Usage(0, 0, {})),))),
     Case(R.COMMAND_INCOMPLETE, "rate_card", SETTLED, correct_charge(rate_card="gpt-direct.1")),
     Case(R.COMMAND_INCOMPLETE, "others", SETTLED, correct_charge(others=(ModelUsage("gpt-4o", Usage(0, 0, {})),))),
     Case(R.USAGE_INVALID, "others.usage", (route_request(),), settle_request(
@@ -180,6 +196,7 @@ CASES = (
     Case(R.API_KEY_REVOKED, "api_key_id", (workspace.RevokeApiKey(**MINE, api_key_id="k1"),), route_request()),
     Case(R.API_KEY_REVOKED, "api_key_id", (
         route_request(), workspace.RevokeApiKey(**MINE, api_key_id="k1")), extend_hold()),
+    Case(R.SIGNING_KEY_NOT_CURRENT, "replaces", (), publish_signing_key(replaces="00000001")),
     Case(R.SCOPE_NOT_ALLOWED, "scopes", (), workspace.IssueApiKey(
         **MINE, api_key_id="k9", scopes=("call", "fund"), secret_hash="ab" * 32)),
     Case(R.SCOPE_NOT_ALLOWED, "api_key_id", (workspace.IssueApiKey(
@@ -230,6 +247,8 @@ CASES = (
         difference=None, usage=Usage(0, 0, {}), rate_card="none")),
     Case(R.RATE_CARD_UNKNOWN, "rate_card", SETTLED, correct_charge(
         difference=None, usage=Usage(0, 0, {}), rate_card="gpt-ordinary.1")),
+    Case(R.RATE_CARD_UNKNOWN, "rate_card", SETTLED, change(RERATED, rate_card="gpt-azure.1")),
+    Case(R.RATE_CARD_UNKNOWN, "rate_card", SETTLED, change(RERATED, rate_card="gpt-ordinary.1")),
     Case(R.RATE_CARD_NOT_IN_FORCE, "rate_card", (), route_request(rate_card="gpt-azure.1")),
     Case(R.RATE_CARD_NOT_IN_FORCE, "rate_card", (), route_request(route="own-price")),
     Case(R.RATE_CARD_NOT_IN_FORCE, "rate_card", (), route_request(
@@ -272,6 +291,10 @@ CASES = (
     Case(R.CORRECTION_EXCEEDS_PAID, "difference", SETTLED, correct_charge(difference=credit("-1"))),
     Case(R.CORRECTION_EXCEEDS_PAID, "difference", (*SETTLED, refund_charge(refund=credit("0.005"))),
          correct_charge(difference=credit("-0.001"))),
+    Case(R.RERATING_NOT_POSSIBLE, None, SETTLED, RERATED),
+    Case(R.RERATING_NOT_POSSIBLE, None, (*SETTLED, correct_charge()), RERATED),
+    Case(R.RERATING_NOT_POSSIBLE, None, (route_request(**OWN), settle_request(route="own-price", charge=credit("1"))),
+         RERATED),
     Case(R.INSUFFICIENT_AVAILABLE, None, (route_request(hold=credit("50")),), take_fallback(hold=cny("701"))),
     Case(R.WALLET_FROZEN, None, (FROZEN,), route_request()),
     Case(R.WALLET_FROZEN, None, (route_request(), FROZEN), extend_hold()),
@@ -302,12 +325,24 @@ CASES = (
     Case(R.TOKENS_PER_MINUTE_EXCEEDED, None, (limit_key(tokens_per_minute=2799), route_request()),
          route_request("r2")),
     Case(R.TOKENS_PER_MINUTE_EXCEEDED, None, (limit_key(tokens_per_minute=1399),), route_request()),
+    Case(R.PERIOD_NOT_ENDED, "period", (), close("2026-09")),
+    Case(R.PERIOD_NOT_ENDED, "period", (), close("2026-09", workspace_id="platform")),
+    Case(R.PERIOD_CLOSED, "closing", (close("2026-08"),), close("2026-08", closing=2)),
+    Case(R.PERIOD_NOT_LAST, "period", (close("2026-08"),), close("2026-07")),
+    Case(R.PERIOD_NOT_LAST, "period", (close("2026-07"), close("2026-08")), reopen("2026-07")),
+    Case(R.PERIOD_NOT_CLOSED, "period", (), reopen("2026-08")),
+    Case(R.PERIOD_NOT_CLOSED, "period", (close("2026-08"),), reopen("2026-08", closing=2)),
+    Case(R.PERIOD_NOT_CLOSED, "closing", (), close("2026-08", closing=2)),
+    Case(R.PERIOD_CLOSED_BY_PLATFORM, "period", (close("2026-08"), close("2026-08", workspace_id="platform")),
+         reopen("2026-08")),
+    Case(R.PERIOD_BOOKS_OPEN, "period", (), close("2026-08", workspace_id="platform")),
 )  # fmt: skip
 
 GIVEN_ELSEWHERE = {
     Refusal.OVERLOADED: "the queue of the store",
     Refusal.UNAVAILABLE: "the store without its database",
     Refusal.OUTCOME_UNKNOWN: "the store after a lost commit",
+    Refusal.PERIOD_BALANCES_BEHIND: "the store, for a book whose journal is far behind",
     Refusal.COMMAND_UNPROCESSABLE: "the store, for a command that breaks its batch",
 }
 
@@ -344,11 +379,11 @@ def test_a_refusal_names_what_is_wrong(case: Case) -> None:
     assert before == (book.position, book.wallets, book.requests, book.workspace)
 
 
-def test_only_six_refusals_pass_by_themselves() -> None:
-    """Repeating unchanged helps when the service was busy, or holds or a minute's limit were in the way; else never."""
+def test_only_seven_refusals_pass_by_themselves() -> None:
+    """Repeating unchanged helps when the service was busy or behind, or holds or a minute's limit were in the way."""
     assert set(TRANSIENT) == {
         Refusal.OVERLOADED, Refusal.UNAVAILABLE, Refusal.OUTCOME_UNKNOWN, Refusal.AVAILABLE_IS_HELD,
-        Refusal.REQUESTS_PER_MINUTE_EXCEEDED, Refusal.TOKENS_PER_MINUTE_EXCEEDED,
+        Refusal.REQUESTS_PER_MINUTE_EXCEEDED, Refusal.TOKENS_PER_MINUTE_EXCEEDED, Refusal.PERIOD_BALANCES_BEHIND,
     }  # fmt: skip
     assert Refused(Refusal.OVERLOADED, "busy").transient
     assert not Refused(Refusal.TEXT_INVALID, "bad").transient

@@ -10,11 +10,15 @@ from ledger.checks import check_command
 from ledger.commands import command_id_of
 from ledger.core.commands import Command
 from ledger.core.identifiers import PLATFORM
+from ledger.core.refusals import Refusal, Refused
 from ledger.decisions import decide, require_same
-from ledger.events import Event, Fact, decode_fact, encode_fact
+from ledger.events import Fact, decode_fact, encode_fact
 from ledger.posting_rules import post
 from ledger.workspace.budgets import Budget, NotLoaded
+from ledger.workspace.commands import ClosePeriod, ReopenPeriod
+from ledger.workspace.events import AccountBalance, PeriodClosed, PeriodReopened
 from ledger.workspace.pace import MinuteUse, PaceNotLoaded
+from ledger.workspace.periods import AccountSums, StateBalances, add_sums, balances_of, numbered
 
 NOW = 1_790_000_000_000_000
 """2026-09-21 14:13:20 UTC, in microseconds."""
@@ -31,6 +35,14 @@ class Recording(NamedTuple):
     repeated: bool = False
 
 
+class Posted(NamedTuple):
+    """What an entry changed: in which book, effective when, and by how much each account."""
+
+    workspace_id: str
+    effective_at: int
+    changes: tuple[AccountBalance, ...]
+
+
 class World:
     """Two books (the platform's and one workspace's), a clock, and everything recorded so far."""
 
@@ -39,6 +51,7 @@ class World:
         self.books: dict[str, BookState] = {}
         self.recorded: dict[tuple[str, str], Recording] = {}
         self.accounts: defaultdict[tuple[str, str, str], int] = defaultdict(int)
+        self.posted: list[Posted] = []
         self.book_of(PLATFORM)
 
     def book_of(self, workspace_id: str) -> BookState:
@@ -48,6 +61,8 @@ class World:
     def do(self, command: Command, actor: str = "tester") -> Recording:
         """Check, recognise, decide, encode and fold a command, or let its refusal out."""
         check_command(command)
+        if isinstance(command, ClosePeriod | ReopenPeriod):
+            command = numbered(command, self.book_of(command.workspace_id).workspace)
         identity = (command.workspace_id, command_id_of(command))
         before = self.recorded.get(identity)
         if before is not None:
@@ -59,7 +74,7 @@ class World:
         fact = decode_fact(state)
         assert (fact, encode_fact(fact)) == (decision.fact, state)
         book.apply(decision.stream, fact, book.position + 1, self.now)
-        self.post(command.workspace_id, fact.event)
+        self.post(command.workspace_id, fact)
         done = Recording(fact, decision.stream, book.position)
         self.recorded[identity] = done
         return done
@@ -68,7 +83,7 @@ class World:
         """Decide, reading budgets and paces as they are asked for: what was never read is empty."""
         while True:
             try:
-                decision = decide(command, actor, book, self.books[PLATFORM].catalog, self.now)
+                decision = decide(command, actor, book, self.books[PLATFORM].catalog, self.now, self.balances_of(book))
             except PaceNotLoaded as missing:
                 book.pace[missing.api_key_id] = MinuteUse(is_whole=True)
             except NotLoaded as missing:
@@ -76,12 +91,46 @@ class World:
             else:
                 return Decided(decision.stream, decision.fact)
 
-    def post(self, workspace_id: str, event: Event) -> None:
+    def balances_of(self, book: BookState) -> StateBalances:
+        """Return what states a book's closing balances: all that was posted to it, or what the books have stated."""
+
+        def state_balances(period: str, until: int) -> tuple[AccountBalance, ...]:
+            sums: AccountSums = {}
+            if book.workspace_id == PLATFORM:
+                for closing in self.closings(period):
+                    add_sums(sums, closing.balances)
+            for posted in self.posted:
+                if posted.workspace_id == book.workspace_id and posted.effective_at < until:
+                    add_sums(sums, posted.changes)
+            return balances_of(sums)
+
+        return state_balances
+
+    def closings(self, period: str) -> list[PeriodClosed]:
+        """Return the closing of a period by each book but the platform's, or refuse."""
+        found: dict[str, PeriodClosed | None] = {name: None for name in self.books if name != PLATFORM}
+        for (workspace_id, _), done in self.recorded.items():
+            match done.fact.event:
+                case PeriodClosed() as event if event.period == period and workspace_id != PLATFORM:
+                    found[workspace_id] = event
+                case PeriodReopened() as event if event.period == period:
+                    found[workspace_id] = None
+        if None in found.values():
+            raise Refused(Refusal.PERIOD_BOOKS_OPEN, "a book is open", field="period")
+        return [closing for closing in found.values() if closing is not None]
+
+    def post(self, workspace_id: str, fact: Fact) -> None:
         """Move the accounts by the event's entries."""
-        for entry in post(event):
+        for entry in post(fact.event):
+            changes = []
             for leg in entry.legs:
+                changes += [
+                    AccountBalance(entry.bucket, leg.debit_account, leg.minor),
+                    AccountBalance(entry.bucket, leg.credit_account, -leg.minor),
+                ]
                 self.accounts[workspace_id, entry.bucket, leg.debit_account] += leg.minor
                 self.accounts[workspace_id, entry.bucket, leg.credit_account] -= leg.minor
+            self.posted.append(Posted(workspace_id, fact.effective_at, tuple(changes)))
 
     def all(self, *commands: Command) -> "World":
         """Do several commands, none of which may be refused."""

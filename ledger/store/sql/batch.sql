@@ -106,6 +106,34 @@ from ledger.event
 where workspace_id = 'platform' and stream = 'catalog' and version > %b
 order by version
 
+-- name: read_tail
+-- What a book has after a position, for the balances of a period that is closed: one more than there may be.
+select state
+from ledger.event
+where workspace_id = %b and position > %b
+order by position
+limit %b
+
+-- name: read_closings
+-- The last closing of a period by each book but the platform's, while it is not reopened. The identities of all
+-- closings of a period by a book are one short range of its index; their numbers grow with their length.
+select book.workspace_id, case when not exists (
+    select from ledger.event as reopening
+    where reopening.workspace_id = book.workspace_id
+        and reopening.command_id = replace(closing.command_id, '@period_closed/', '@period_reopened/')
+) then closing.state end
+from ledger.book
+left join lateral (
+    select event.command_id, event.state
+    from ledger.event
+    where event.workspace_id = book.workspace_id
+        and event.command_id > '@period_closed/' || %b || '/' and event.command_id < '@period_closed/' || %b || '0'
+    order by length(event.command_id) desc, event.command_id desc
+    limit 1
+) as closing on true
+where book.workspace_id <> 'platform' and book.position > 0
+order by book.workspace_id
+
 -- name: insert_events
 insert into ledger.event
     (workspace_id, position, stream, version, tag, command_id, recorded_at, state, digest)

@@ -31,6 +31,14 @@ select kind, name, display_name
 from ledger.display_name
 where workspace_id = %(workspace_id)s
 
+-- name: read_period_events
+-- What closed and reopened the periods of a book: a few of the events of its short stream.
+select workspace_id, position, stream, version, tag, command_id, recorded_at, state, digest
+from ledger.event
+where workspace_id = %(workspace_id)s and stream = 'workspace'
+    and tag in ('period_closed.v1', 'period_reopened.v1')
+order by version
+
 -- name: ping
 select 1
 

@@ -1,0 +1,1 @@
+"""Who did what: every event that no gateway wrote, with who, when, why, and what changed."""

@@ -1,0 +1,1 @@
+"""Exports of the journal: files that auditors read, and check, with programs of their own."""
