@@ -46,8 +46,8 @@ def balances(
     workspace
         Only this workspace.
     at
-        A day such as 2026-11-20, which means its end, yesterday or today; an instant such as 2026-11-20T10:15:00Z; or a
-        position of a workspace's book.
+        A day such as 2026-11-20, yesterday or "7 days ago", which means its end; an instant such as
+        2026-11-20T10:15:00Z; or a position of a workspace's book.
     by
         Whether a time is the one at which things happened (effective, also when that was recorded later) or the one at
         which they were recorded. Effective when absent.

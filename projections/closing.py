@@ -4,7 +4,6 @@ from contextlib import closing
 
 from psycopg import Connection, IsolationLevel
 from psycopg.rows import TupleRow
-from psycopg.types.numeric import IntDumper
 
 from ledger.workspace.periods import Basis, ReadBasis, nothing_read
 from projections.balances.summing import AsOf, journal_position, read_turnovers
@@ -26,8 +25,6 @@ def basis_reader(url: str) -> ReadBasis:
     def read_basis(workspace_id: str, until: int) -> Basis:
         with closing(connect_projector(url, "closing", SETTINGS)) as connection:
             connection.isolation_level = IsolationLevel.REPEATABLE_READ
-            # Lists of numbers of several widths go into one statement, each as what it needs.
-            connection.adapters.register_dumper(int, IntDumper)
             while True:
                 try:
                     generation = read_generation(connection, JOURNAL)

@@ -29,7 +29,8 @@ from projections.spend.asking import AskedWrongly, zone_of
 __all__ = ["WalletBalances", "run_balances"]
 
 POSITION_PATTERN = re.compile(r"[0-9]{1,19}\Z")
-DAYS_AGO = {"today": 0, "yesterday": 1}
+DAYS_AGO = {"today": "0", "yesterday": "1"}
+AGO_PATTERN = re.compile(r"([0-9]{1,5}) days? ago\Z")
 TIMES = {"effective": "effective_at", "recorded": "recorded_at"}
 MEANT = {"effective": "what had happened by", "recorded": "what had been recorded by"}
 
@@ -125,10 +126,16 @@ def moment_meant(asked: Mapping[str, str], own_zone: str, *, is_one: bool) -> Mo
         if "by" in asked or zone is not None:
             raise WrongUsage("a position needs neither --by nor --zone")
         return moment_of("position", when, None)
-    if when in DAYS_AGO:
-        today = datetime.now(UTC).astimezone(ZoneInfo(zone or own_zone)).date()
-        when = (today - timedelta(days=DAYS_AGO[when])).isoformat()
-    return moment_of(TIMES[asked.get("by", "effective")], when, zone)
+    return moment_of(TIMES[asked.get("by", "effective")], day_meant(when, zone or own_zone), zone)
+
+
+def day_meant(when: str, zone: str) -> str:
+    """Return the day that `today`, `yesterday` or `7 days ago` is in a time zone; any other text as it is."""
+    ago = AGO_PATTERN.match(when)
+    days = ago.group(1) if ago is not None else DAYS_AGO.get(when)
+    if days is None:
+        return when
+    return (datetime.now(UTC).astimezone(ZoneInfo(zone)).date() - timedelta(days=int(days))).isoformat()
 
 
 def trial_balance_of(found: AccountsAt, workspace: str | None, as_of: BalanceMoment | None) -> TrialBalance:

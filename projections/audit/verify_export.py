@@ -35,7 +35,6 @@ Fields = dict[str, Any]
 Key = tuple[str, bytes, bytes]  # name, hash, public key
 
 # Ed25519 (RFC 8032, 5.1). A point is (X, Y, Z, T) with x = X/Z, y = Y/Z, x·y = T/Z.
-
 PRIME = 2**255 - 19
 ORDER = 2**252 + 27742317777372353535851937790883648493
 CURVE = -121665 * pow(121666, -1, PRIME) % PRIME
@@ -88,7 +87,6 @@ def is_signed(public_key: bytes, message: bytes, signature: bytes) -> bool:
 
 
 # The checkpoint: a C2SP signed note.
-
 BODY = re.compile(
     r"(?P<origin>[^\n]+)\n(?P<books>[1-9]\d{0,17})\n(?P<root>[A-Za-z0-9+/]{43}=)\nevents (?P<events>[1-9]\d{0,37})\n"
     r"time (?P<time>[0-9T:.-]+Z)\ncheckpoint (?P<checkpoint>[1-9]\d{0,17})\n",
@@ -128,7 +126,6 @@ def open_checkpoint(note: str, keys: Sequence[Key]) -> dict[str, str]:
 
 
 # Hashes: the Merkle tree of RFC 6962 over the heads of all books, and the chain of each book.
-
 HEAD, CHAIN = b"route-ledger.head.v1", b"route-ledger.chain.v1"
 
 
@@ -149,7 +146,6 @@ def root_over(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> byte
 
 # The posting rules. A leg: side (of two buckets), debit account, credit account, field of the event.
 # A name that ends in a dot goes on with the event's route or source; a negative amount goes the other way.
-
 AVAILABLE, HELD = "wallet.available", "wallet.held"
 RULES: dict[str, Sequence[tuple[str, str, str, str]]] = {
     "request_routed.v1": [("", AVAILABLE, HELD, "hold_minor")],
@@ -208,7 +204,6 @@ def entries_of(event: Fields, scales: dict[tuple[str, str], int]) -> list[Fields
 
 
 # The export: every line is made anew from its event and compared byte by byte.
-
 CSV_HEADER = (
     b"workspace_id,position,bucket,leg,tag,request_id,effective_at,recorded_at,"
     b"debit_account,credit_account,amount,unit\n"
@@ -250,7 +245,8 @@ class Verification:
         """Check everything. What is malformed beyond reading is a finding, too."""
         try:
             checkpoint = open_checkpoint(note, keys)
-            self.remarks.append(" ".join(f"{name} {value}" for name, value in checkpoint.items()))
+            said = "checkpoint {checkpoint} of {origin}, {time}: {books} books, {events} events"
+            self.remarks.append(said.format_map(checkpoint))
             self.place = self.manifest
             manifest = json.loads((self.folder / self.manifest).read_bytes())
             self.check_scope(manifest, int(checkpoint["books"]))
@@ -266,7 +262,10 @@ class Verification:
     def check_scope(self, manifest: Fields, books: int) -> None:
         """The books are all those of the checkpoint, or the one that is named."""
         scope, names = manifest["scope"], [book["workspace_id"].encode() for book in manifest["books"]]
-        self.remarks.append(f"scope {encode(scope)}")
+        edges = [edge and second(edge // 1_000_000) for edge in (scope["effective_from"], scope["effective_to"])]
+        self.remarks.append(
+            f"scope: {scope['workspace_id'] or 'all workspaces'}, effective from {edges[0]} to {edges[1]}"
+        )
         self.require("format", manifest["format"], "route-ledger.export.v1")
         self.require("order of the books", names, sorted(set(names)))
         only = scope["workspace_id"]
@@ -347,7 +346,9 @@ class Verification:
             quote(state), digest.hex(), encode(entries) if entries else "[]",
         )  # fmt: skip
         if line != expected:
-            self.require("the line", line, expected)
+            if stated["digest"] != digest.hex():
+                line, expected = stated["digest"], digest.hex()
+            self.require("line or its digest", line, expected)
             # One change is one finding, not one for each line from here on; the head of the book is wrong in any case.
             digest = bytes.fromhex(stated["digest"])
         if recorded_at < self.recorded_at or effective_at > recorded_at + CLOCK_SKEW:
@@ -369,9 +370,8 @@ class Verification:
                 if "csv" in self.files:
                     self.rows["csv"] += 1
                     row = f"{name},{position},{bucket},{number},{middle},{debit},{credit},{value},{unit}\n".encode()
-                    found = self.files["csv"].readline()
-                    if found != row:
-                        self.require(f"csv row {self.rows['csv']}", found, row)
+                    if (found := self.files["csv"].readline()) != row:
+                        self.require(f"csv row {self.rows['csv']}", found.decode(), row.decode())
 
 
 def verify(manifest: Path, checkpoint: Path, keys: Sequence[str]) -> int:
@@ -385,9 +385,10 @@ def verify(manifest: Path, checkpoint: Path, keys: Sequence[str]) -> int:
     verification = Verification(manifest)
     verification.check(note, parsed)
     findings = [f"FINDING {finding}" for finding in verification.findings]
-    result = f"NOT VERIFIED: {len(findings)} findings" if findings else f"verified: {verification.counts}"
+    counts = ", ".join(f"{number:,} {kind}" for kind, number in verification.counts.items())
+    result = f"NOT VERIFIED: {len(findings)} findings" if findings else f"verified: {counts}"
     sys.stdout.write("\n".join((*verification.remarks, *findings, result, "")))
-    return 1 if verification.findings else 0
+    return 1 if findings else 0
 
 
 if __name__ == "__main__":
