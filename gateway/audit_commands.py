@@ -191,7 +191,13 @@ def prove(
 
 
 @audit_app.command
-def verify_export(manifest: Path, *, checkpoint: Path, key: Annotated[tuple[str, ...], Parameter(negative="")]) -> int:
+def verify_export(
+    manifest: Path,
+    *,
+    checkpoint: Path,
+    key: Annotated[tuple[str, ...], Parameter(negative="")],
+    assume_scales: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
     """Verify an export offline, with no database and no service: the same as running verify_export.py by itself.
 
     Parameters
@@ -202,7 +208,9 @@ def verify_export(manifest: Path, *, checkpoint: Path, key: Annotated[tuple[str,
         The note that you kept.
     key
         The line of the public key that you were given; several times for several keys.
+    assume_scales
+        Trust the decimal places of wallets that the export of a period states: they were fixed before it.
     """
     from projections.audit.verify_export import verify as verify_offline
 
-    return verify_offline(manifest, checkpoint, key)
+    return verify_offline(manifest, checkpoint, key, assume_scales=assume_scales)

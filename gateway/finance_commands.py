@@ -79,7 +79,7 @@ def rerate(
     Parameters
     ----------
     rate_card
-        The card with the corrected prices: of its route all requests that were settled in the period.
+        The card with the corrected prices: of its route all requests that began in the period.
     workspace
         Only this workspace, in whose time zone days then begin.
     apply

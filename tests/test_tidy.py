@@ -24,6 +24,9 @@ TOP_LEVEL = frozenset(
 )
 FILE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 60
+STANDS_ALONE, STANDS_ALONE_LINES_MAX = "projections/audit/verify_export.py", 450
+"""An auditor gets this file by itself, so nothing of it can be put into another."""
+
 FILE_BYTES_MAX = 500_000
 LOCKS = ("requirements.lock", "requirements-dev.lock")
 
@@ -113,8 +116,9 @@ def test_top_level_holds_only_what_belongs_there() -> None:
 
 
 def test_python_files_stay_short() -> None:
-    """No Python file is longer than 400 lines."""
+    """No Python file is longer than 400 lines, but for one that has to stand alone."""
     lengths = {module.path: module.text.count("\n") for module in modules()}
+    assert lengths.pop(STANDS_ALONE) <= STANDS_ALONE_LINES_MAX
     assert {path: length for path, length in lengths.items() if length > FILE_LINES_MAX} == {}
 
 

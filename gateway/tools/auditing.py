@@ -33,7 +33,7 @@ def run_verify(
     seconds = time.monotonic() - began
     if as_json:
         say(msgspec.json.encode(report).decode())
-    show(report, note if as_json else say)
+    show(report, workspace, note if as_json else say)
     note(f"{report.events:,} events of {report.books:,} books in {seconds:.1f} s")
     return 1 if report.findings else 0
 
@@ -50,7 +50,7 @@ def read_kept(checkpoint: Path | None, keys: tuple[str, ...]) -> Kept | None:
         raise WrongUsage(f"{checkpoint} is no checkpoint: {error}") from error
 
 
-def show(report: AuditReport, say_to: Callable[[str], None]) -> None:
+def show(report: AuditReport, workspace: str | None, say_to: Callable[[str], None]) -> None:
     """Say what was found, what could not be checked yet, and what it came to."""
     for finding in report.findings:
         say_to(line_of(finding))
@@ -69,7 +69,10 @@ def show(report: AuditReport, say_to: Callable[[str], None]) -> None:
         parts.append(f"{report.checkpoints:,} checkpoints")
     say_to(f"verified: {', '.join(parts)}; chains intact, entries = events, balances = entries")
     if report.is_held_against_kept:
-        say_to("the kept checkpoint is in these books: nothing before it was changed or lost")
+        if workspace is None:
+            say_to("the kept checkpoint is in these books: nothing before it was changed or lost")
+        else:
+            say_to(f"the kept checkpoint is in the book of {workspace}; the chains of the others were not walked")
 
 
 def line_of(finding: Finding) -> str:

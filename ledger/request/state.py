@@ -120,6 +120,8 @@ def corrected(state: RequestState, event: events.ChargeCorrected) -> dict[str, o
         "paid_minor": state.paid_minor + minor + undone,
         "overrun_minor": state.overrun_minor - undone,
         "is_charged_by_hand": event.rate_card is None,
+        # What is corrected next without naming a card is rated by the one that was named last.
+        "rate_card": event.rate_card or state.rate_card,
     }
     if event.usage is not None:
         changes |= {"usage": event.usage, "others": event.others, "charge_limit_minor": None}

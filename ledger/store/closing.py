@@ -23,7 +23,7 @@ from ledger.workspace.events import AccountBalance, PeriodClosed, PeriodReopened
 from ledger.workspace.periods import AccountSums, Basis, StateBalances, add_sums, balances_of
 
 TAIL_EVENTS_MAX = 20_000
-"""So many events that the read side does not have yet are folded while the book is locked: a fraction of a second."""
+"""So many events that the read side does not have yet are folded while books are locked: a fraction of a second."""
 
 OPEN_BOOKS_NAMED_MAX = 20
 OPEN_BOOKS_LISTED_MAX = 1000
@@ -45,6 +45,7 @@ class BookClosings(msgspec.Struct, frozen=True):
 
 def read_closings(connection: Connection[TupleRow], batch: Batch, closing: Sequence[Pending]) -> None:
     """Read what the closings of a batch need, but for repeats, once its books are locked."""
+    left = TAIL_EVENTS_MAX
     for pending in closing:
         command, key = pending.command, (pending.command.workspace_id, pending.command_id)
         if not isinstance(command, ClosePeriod) or key in batch.known or key[0] not in batch.books:
@@ -53,13 +54,15 @@ def read_closings(connection: Connection[TupleRow], batch: Batch, closing: Seque
             rows = run(connection, "read_closings", (command.period, command.period))
             batch.closings[key] = BookClosings({row[0]: None if row[1] is None else closed(row[1]) for row in rows})
         elif pending.basis is not None:
-            batch.closings[key] = BookTail(pending.basis, read_tail(connection, key[0], pending.basis.position))
+            tail = read_tail(connection, key[0], pending.basis.position, left)
+            left -= 0 if tail is None else len(tail)
+            batch.closings[key] = BookTail(pending.basis, tail)
 
 
-def read_tail(connection: Connection[TupleRow], workspace_id: str, position: int) -> tuple[Fact, ...] | None:
-    """Return the facts of a book after a position, None where there are too many."""
-    rows = run(connection, "read_tail", (workspace_id, position, TAIL_EVENTS_MAX + 1)).fetchall()
-    return None if len(rows) > TAIL_EVENTS_MAX else tuple(decode_fact(row[0]) for row in rows)
+def read_tail(connection: Connection[TupleRow], workspace_id: str, position: int, most: int) -> tuple[Fact, ...] | None:
+    """Return the facts of a book after a position, None where there are more than `most`."""
+    rows = run(connection, "read_tail", (workspace_id, position, most + 1)).fetchall()
+    return None if len(rows) > most else tuple(decode_fact(row[0]) for row in rows)
 
 
 def closed(state: bytes) -> PeriodClosed:
@@ -89,13 +92,24 @@ def balances_stated_by(batch: Batch, pending: Pending, events: Sequence[Recorded
 
 def book_balances(tail: BookTail, until: int, decided: Sequence[Fact]) -> tuple[AccountBalance, ...]:
     """Return the balances of one book's entries that are effective before `until`, up to what was just decided."""
-    if tail.facts is None or tail.basis.until != until:
-        raise behind(f"more than {TAIL_EVENTS_MAX} events of the book are not in the journal yet")
+    # A book that the same batch begins has no time zone yet where its basis is read, and nothing in it.
+    if tail.facts is None or (tail.basis.position and tail.basis.until != until):
+        raise behind(f"more than {TAIL_EVENTS_MAX} events of the books to be closed are not in the journal yet")
     sums = dict(tail.basis.sums)
     for fact in (*tail.facts, *decided):
         if fact.effective_at < until:
             add_entries(sums, fact)
+    require_balance(sums)
     return balances_of(sums)
+
+
+def require_balance(sums: AccountSums) -> None:
+    """Refuse balances that do not add up to nothing in each bucket: what was read of the journal cannot be right."""
+    of_buckets: dict[str, int] = {}
+    for (bucket, _), minor in sums.items():
+        of_buckets[bucket] = of_buckets.get(bucket, 0) + minor
+    if any(of_buckets.values()):
+        raise behind("the journal is not in balance: verify it, and rebuild it")
 
 
 def behind(detail: str) -> Refused:

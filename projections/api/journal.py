@@ -38,7 +38,7 @@ class JournalDownloads:
 
     async def read_journal(self, scope: HTTPScope, receive: Receive) -> ReadyResponse:
         """Answer all legs or events of a scope, up to where the journal has followed each book."""
-        require_platform_key(scope["user"], "the journal is the platform's: a workspace's key reads wallets and statements")
+        require_platform_key(scope["user"], "the journal is the platform's; a workspace's key reads its statements")
         query = query_of(scope, PARAMETERS)
         shape = shape_of(query)
         asked = await self._scope(query)

@@ -1,4 +1,4 @@
-"""Verify an export of a route ledger offline: `python verify_export.py MANIFEST --checkpoint NOTE --key VKEY`.
+"""Verify an export of a route ledger offline: `python -I verify_export.py MANIFEST --checkpoint NOTE --key VKEY`.
 
 One file to be read in one sitting and then run: only Python 3.11 and its standard library, no database, no service.
 NOTE is a checkpoint that YOU kept since it was made, VKEY the line of the public key that YOU were given then. All
@@ -9,11 +9,14 @@ else, the manifest too, may have been rewritten by whoever hands you the export.
 3. every leg in the jsonl and csv files follows from its event by the posting rules below: none was changed, dropped or
    added, and each amount is the event's count of smallest parts with the point where its wallet has it;
 4. the files are those of the manifest (SHA-256, size, rows), and its counts are right.
-It does NOT show what came after the checkpoint; what was never recorded; that files in other formats say the same (only
-their SHA-256 is compared, with a manifest that anybody can write). The export of a period begins with an event from
-before it, so that none is missing, but the decimal places of its wallets are taken as the manifest states them.
+It does NOT show what came after the checkpoint; what was never recorded; that the books had not been rewritten before
+this checkpoint was signed (hold them against an older one); that files in other formats say the same (only their
+SHA-256 is compared, with a manifest that anybody can write); that the scope is the one you asked for: read it. The
+export of a period begins with an event from before it, so that none is missing. The decimal places of its wallets were
+stated earlier still: such an export is good only with `--assume-scales`, when you know them to be what is then printed.
 
-Exit code 1: something is wrong; findings name file, line, book and position. 2: nothing was checked.
+Exit code 1: something is wrong; findings name file, line, book and position. 2: nothing was checked. `-I` keeps Python
+from running what lies beside this file.
 """
 
 import argparse
@@ -29,6 +32,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 FINDINGS_MAX = 100
+LINE_MAX = 2**24  # bytes
+FORMATS = ("csv", "jsonl", "beancount", "hledger", "parquet")
 CLOCK_SKEW = 60_000_000  # an event is effective at most this many microseconds after it was recorded
 MALFORMED = (ArithmeticError, AttributeError, LookupError, MemoryError, OSError, RecursionError, TypeError, ValueError)
 Fields = dict[str, Any]
@@ -134,10 +139,20 @@ def hash_fields(kind: bytes, *fields: bytes) -> bytes:
     return hashlib.sha256(kind + b"".join([len(field).to_bytes(4, "big") + field for field in fields])).digest()
 
 
+def is_no_hash(content: bytes) -> bool:
+    """Return whether bytes cannot be a node of the tree."""
+    return len(content) != 32
+
+
 def root_over(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes:
-    """Return the root of a tree with a leaf at this place and these neighbours on the way up (RFC 6962, 2.1.1)."""
-    if size <= 1:
-        return leaf if index == 0 and not path else b""
+    """Return the root of a tree with a leaf at this place and these neighbours on the way up (RFC 6962, 2.1.1).
+
+    Raises ValueError for a place or neighbours that no tree of this size has.
+    """
+    if type(index) is not int or not 0 <= index < size or bool(path) != (size > 1) or any(map(is_no_hash, path)):
+        raise ValueError("the proof is not one of this place in the tree")
+    if size == 1:
+        return leaf
     half = 1 << (size - 1).bit_length() - 1
     if index < half:
         return hashlib.sha256(b"\1" + root_over(leaf, index, half, path[:-1]) + path[-1]).digest()
@@ -220,10 +235,16 @@ def second(seconds: int) -> str:
     return (EPOCH + timedelta(seconds=seconds)).isoformat()[:19]
 
 
+def instant(at: int) -> str:
+    """Return microseconds since 1970 as text."""
+    return f"{second(at // 1_000_000)}.{at % 1_000_000:06}Z"
+
+
 class Verification:
     """One export held against one checkpoint: findings, remarks, and how much was checked."""
 
-    def __init__(self, manifest: Path) -> None:
+    def __init__(self, manifest: Path, *, assume_scales: bool = False) -> None:
+        self.assume_scales = assume_scales
         self.folder, self.manifest, self.place = manifest.parent, manifest.name, "checkpoint"
         self.findings: list[str] = []
         self.remarks: list[str] = []
@@ -249,9 +270,13 @@ class Verification:
             self.remarks.append(said.format_map(checkpoint))
             self.place = self.manifest
             manifest = json.loads((self.folder / self.manifest).read_bytes())
-            self.check_scope(manifest, int(checkpoint["books"]))
+            self.check_scope(manifest, checkpoint, note)
             for file in manifest["files"]:
                 self.check_file(file)
+            unlisted = sorted(path.name for path in self.folder.glob("journal*") if path.suffix[1:] not in self.files)
+            self.require("list of files that the manifest leaves out", unlisted, [])
+            if "jsonl" not in self.files:
+                raise ValueError("only journal.jsonl has the events: an export without it proves nothing")
             self.check_books(manifest, base64.b64decode(checkpoint["root"]), int(checkpoint["books"]))
         except MALFORMED as error:
             self.findings.append(f"{self.place}: checked no further: {type(error).__name__} {error!s:.200}")
@@ -259,26 +284,38 @@ class Verification:
             for content in self.files.values():
                 content.close()
 
-    def check_scope(self, manifest: Fields, books: int) -> None:
-        """The books are all those of the checkpoint, or the one that is named."""
+    def check_scope(self, manifest: Fields, checkpoint: Fields, note: str) -> None:
+        """The books are all those of the checkpoint, or the one that is named, and no other checkpoint is proved."""
         scope, names = manifest["scope"], [book["workspace_id"].encode() for book in manifest["books"]]
-        edges = [edge and second(edge // 1_000_000) for edge in (scope["effective_from"], scope["effective_to"])]
+        period = scope["effective_from"], scope["effective_to"]
+        if any(type(edge) not in (int, type(None)) for edge in period):
+            raise ValueError("a period is stated in microseconds since 1970")
+        edges = ["…" if edge is None else instant(edge) for edge in period]
         self.remarks.append(
             f"scope: {scope['workspace_id'] or 'all workspaces'}, effective from {edges[0]} to {edges[1]}"
         )
+        said, known = (str(text).partition("\n\n")[0] for text in (manifest["checkpoint"], note))
+        if said != known:
+            raise ValueError(f"the export proves another checkpoint than this note: {said[:300]!r}")
+        books, events = int(checkpoint["books"]), int(checkpoint["events"])
         self.require("format", manifest["format"], "route-ledger.export.v1")
         self.require("order of the books", names, sorted(set(names)))
         only = scope["workspace_id"]
+        if not only:
+            self.require("sum of positions", sum(book["position"] for book in manifest["books"]), events)
         self.require("number or names of books", names if only else len(names), [only.encode()] if only else books)
 
     def check_file(self, file: Fields) -> None:
         """A file has the manifest's size and SHA-256; what is evidence stays open to be read."""
         name, kind = file["name"], file["format"]
-        if Path(name).name != name or name != f"journal.{kind}" or kind in self.files:
+        if kind not in FORMATS or name != f"journal.{kind}" or kind in self.files:
             raise ValueError(f"file {name!r:.90} is not called after its format, or one of two")
-        self.files[kind] = content = (self.folder / name).open("rb")
+        path = self.folder / name
+        if not path.is_file():
+            raise ValueError(f"{name} is no file")
+        self.require(f"bytes of {name}", file["bytes"], path.stat().st_size)
+        self.files[kind] = content = path.open("rb")
         self.require(f"SHA-256 of {name}", file["sha256"], hashlib.file_digest(content, "sha256").hexdigest())
-        self.require(f"bytes of {name}", file["bytes"], content.tell())
         content.seek(0)
         if kind not in self.rows:
             self.remarks.append(f"{name} was not compared with the events")
@@ -287,7 +324,7 @@ class Verification:
         """Read the evidence book by book; nothing may be left over in the end."""
         self.begin, self.end = manifest["scope"]["effective_from"], manifest["scope"]["effective_to"]
         if "csv" in self.files:
-            self.require("header of the csv file", self.files["csv"].readline(), CSV_HEADER)
+            self.require("header of the csv file", self.files["csv"].readline(LINE_MAX), CSV_HEADER)
         for book in manifest["books"]:
             name, before, proof = book["workspace_id"], dict(self.counts), book["proof"]
             digest = self.check_book(book, name, book["first_position"], book["position"])
@@ -322,12 +359,14 @@ class Verification:
                 # Nothing is effective more than a minute after it was recorded: the period has nothing before this.
                 self.require("recorded before the period", self.recorded_at < self.begin - CLOCK_SKEW, True)
                 self.remarks.append(f"book {name} is taken to have the wallets {encode(book['wallets'])}")
-        self.require("list of wallets with their decimal places", wallets, self.scales)
+                self.require("proof of these decimal places, or --assume-scales,", self.assume_scales, True)
+        # Wallets may have been opened since the checkpoint; nothing here posts to them.
+        self.require("list of wallets with their decimal places", wallets, wallets | self.scales)
         return digest
 
     def check_event(self, name: str, position: int, digest: bytes) -> bytes:
         """Read the next line, and the rows of its legs; return the digest after it."""
-        line = self.files["jsonl"].readline().decode()
+        line = self.files["jsonl"].readline(LINE_MAX).decode()
         stated = json.loads(line)
         *place, stream, version, tag, command, recorded_at, state, _, _ = stated.values()
         if place != [name, position]:
@@ -357,8 +396,7 @@ class Verification:
         self.counts["events"] += 1
         if entries and effective_at >= (self.begin or 0) and (self.end is None or effective_at < self.end):
             request = stream[8:] if stream.startswith("request/") else ""
-            times = [f"{second(at // 1_000_000)}.{at % 1_000_000:06}Z" for at in (effective_at, recorded_at)]
-            self.check_rows(f"{tag},{request},{times[0]},{times[1]}", name, position, entries)
+            self.check_rows(f"{tag},{request},{instant(effective_at)},{instant(recorded_at)}", name, position, entries)
         return digest
 
     def check_rows(self, middle: str, name: str, position: int, entries: list[Fields]) -> None:
@@ -370,24 +408,29 @@ class Verification:
                 if "csv" in self.files:
                     self.rows["csv"] += 1
                     row = f"{name},{position},{bucket},{number},{middle},{debit},{credit},{value},{unit}\n".encode()
-                    if (found := self.files["csv"].readline()) != row:
+                    if (found := self.files["csv"].readline(LINE_MAX)) != row:
                         self.require(f"csv row {self.rows['csv']}", found.decode(), row.decode())
 
 
-def verify(manifest: Path, checkpoint: Path, keys: Sequence[str]) -> int:
+def verify(manifest: Path, checkpoint: Path, keys: Sequence[str], *, assume_scales: bool = False) -> int:
     """Verify an export, say what was found, and return the exit code."""
     try:
-        note, parsed = checkpoint.read_bytes().decode(), [parse_key(line) for line in keys]
+        note = checkpoint.read_bytes().decode().replace("\r\n", "\n").rstrip("\n")
+        parsed = [parse_key(line) for line in keys]
         manifest.open("rb").close()
     except (OSError, ValueError) as error:
         sys.stderr.write(f"nothing was checked: {error}\n")
         return 2
-    verification = Verification(manifest)
+    verification = Verification(manifest, assume_scales=assume_scales)
     verification.check(note, parsed)
     findings = [f"FINDING {finding}" for finding in verification.findings]
     counts = ", ".join(f"{number:,} {kind}" for kind, number in verification.counts.items())
-    result = f"NOT VERIFIED: {len(findings)} findings" if findings else f"verified: {counts}"
-    sys.stdout.write("\n".join((*verification.remarks, *findings, result, "")))
+    compared = " and ".join(f"journal.{kind}" for kind in verification.rows if kind in verification.files)
+    result = f"NOT VERIFIED: {len(findings)} findings" if findings else f"verified: {counts} in {compared}"
+    for line in (*verification.remarks, *findings, result):
+        # What is quoted may come from a forger: it is shown, never obeyed by a terminal.
+        shown = "".join(each if each.isprintable() else f"\\u{ord(each):04x}" for each in line)
+        sys.stdout.write(f"{shown}\n")
     return 1 if findings else 0
 
 
@@ -396,5 +439,8 @@ if __name__ == "__main__":
     parser.add_argument("manifest", type=Path, help="manifest.json of the export")
     parser.add_argument("--checkpoint", type=Path, required=True, help="the note that you kept")
     parser.add_argument("--key", action="append", required=True, help="line of the public key; may be given again")
+    parser.add_argument("--assume-scales", action="store_true", help="trust the decimal places that a period states")
     options = parser.parse_args()
-    sys.exit(verify(options.manifest, options.checkpoint, options.key))
+    if not sys.flags.isolated:
+        parser.error("run it as `python -I verify_export.py`, so that no file beside it is run")
+    sys.exit(verify(options.manifest, options.checkpoint, options.key, assume_scales=options.assume_scales))

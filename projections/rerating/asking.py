@@ -14,7 +14,7 @@ __all__ = ["RerateQuestion", "rerate_question"]
 
 
 class RerateQuestion(msgspec.Struct, frozen=True):
-    """Requests that were settled on a card's route from `begin` until before `end`, in microseconds since 1970.
+    """Requests on a card's route that began from `begin` until before `end`, in microseconds since 1970.
 
     `workspace_id` None is all of them.
     """

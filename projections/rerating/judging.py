@@ -81,7 +81,7 @@ def told_by(facts: Iterable[Fact]) -> tuple[RequestState, events.TokensSettled, 
     corrections: list[events.ChargeCorrected] = []
     for fact in facts:
         event: Any = fact.event
-        state = fold_request(state, event, fact.effective_at)
+        state = fold_request(state, event, fact.happened_at)
         if isinstance(event, events.TokensSettled):
             settled = event
         elif isinstance(event, events.ChargeCorrected):

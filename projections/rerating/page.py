@@ -25,7 +25,7 @@ NOTHING = "—"
 def head_lines(card: RateCard, unit: str, begins_at: str, ends_at: str) -> Iterator[str]:
     """Yield what is compared, and the heading of the table."""
     yield f"Route {card.route} under rate card {card.rate_card}: the {card.bucket} wallet, in {unit}"
-    yield f"Requests settled from {begins_at} until before {ends_at}"
+    yield f"Requests that began from {begins_at} until before {ends_at}"
     yield ""
     yield row_of("workspace", "request", "settled at", "charge", "new charge", "difference", "")
 

@@ -43,8 +43,12 @@ class Newcomer:
         self.copy = directory / "route-ledger"
         home = directory / "home"
         home.mkdir()
+        programs = directory / "programs"
+        programs.mkdir()
+        # The auditor's own: not installed by the project, so it stands where the developer's tools are.
+        (programs / "bean-check").symlink_to(Path(sys.executable).parent / "bean-check")
         self.environment = {
-            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            "PATH": f"/usr/local/bin:/usr/bin:/bin:{programs}",
             "HOME": str(home),
             "LANG": "C.UTF-8",
             "ROUTE_LEDGER_PORT": str(free_port()),

@@ -42,7 +42,7 @@ def publish_right(name: str = RIGHT, rates: dict[str, str] | None = None) -> Com
 
 
 def asked(request_id: str, days: float, workspace_id: str = ACME, route: str = "direct", **more: Any) -> list[Command]:
-    """Return a request that was settled so many days after the week began."""
+    """Return a request that began and was settled so many days after the week began."""
     at = FIRST + timedelta(days=days)
     own: dict[str, Any] = {"workspace_id": workspace_id, "route": route, "effective_at": at}
     return [hold(request_id, "3", **own), replace(settle(request_id, **own), **more)]
@@ -60,9 +60,12 @@ def tell_week(ledger: Ledger) -> None:
     record(ledger, asked("r-hand", 3) + asked("r-back", 3))
     own: dict[str, Any] = {"route": "own-price", "effective_at": FIRST}
     record(ledger, [hold("r-own", **own), replace(settle("r-own", **own), charge=credit("0.25"))])
-    late = FIRST - timedelta(days=2)
-    record(ledger, [hold("r-late", effective_at=late), release("r-late", effective_at=late)])
-    record(ledger, [settle("r-late", effective_at=FIRST + timedelta(days=1))])
+    begun = FIRST + timedelta(days=1)
+    record(ledger, [hold("r-late", effective_at=begun), release("r-late", effective_at=begun)])
+    record(ledger, [settle("r-late", effective_at=FIRST + timedelta(days=9))])
+    early = FIRST - timedelta(days=2)
+    record(ledger, [hold("r-early", effective_at=early), release("r-early", effective_at=early)])
+    record(ledger, [settle("r-early", effective_at=FIRST + timedelta(days=1))])
     moved = FIRST + timedelta(days=4)
     record(ledger, [hold("r-moved", effective_at=moved), fall_back("r-moved", "7", to_route="cheap")])
     record(ledger, [settle("r-moved", route="cheap", effective_at=moved), hold("r-open", effective_at=moved)])
@@ -82,7 +85,7 @@ def same_prices() -> Command:
     return publish_right("direct.same", RATES)
 
 
-SETTLED_IN_THE_WEEK = {
+BEGUN_IN_THE_WEEK = {
     *((ACME, f"r-{number}") for number in range(7)), (ACME, "r-guess"), (ACME, "r-hand"), (ACME, "r-back"),
     (ACME, "r-late"), ("other", "r-other"),
 }  # fmt: skip

@@ -12,8 +12,8 @@ from tests.integration.api_scene import Api, refusal
 from tests.integration.read_side import ask
 from tests.integration.requests_scene import follow_requests, open_reads, own_key
 from tests.integration.rerating_scene import (
+    BEGUN_IN_THE_WEEK,
     RIGHT,
-    SETTLED_IN_THE_WEEK,
     WEEK,
     publish_right,
     tell_week,
@@ -57,10 +57,10 @@ def names(lines: list[Told]) -> set[tuple[str, str]]:
     return {(line["workspace_id"], line["request_id"]) for line in lines}
 
 
-def test_it_is_about_what_was_settled_on_the_route_in_the_period(api: Api) -> None:
-    """Late settlements count when they were settled; other routes, times and open requests are not there."""
+def test_it_is_about_what_began_in_the_period_and_settled_on_the_route(api: Api) -> None:
+    """Requests count when their prices were chosen, whenever they were settled; no other routes and times are there."""
     told = preview(api)
-    assert names(told["data"]) == SETTLED_IN_THE_WEEK
+    assert names(told["data"]) == BEGUN_IN_THE_WEEK
     assert (told["route"], told["bucket"], told["unit"], told["scale"]) == ("direct", "credit", "CREDIT", 6)
     assert (told["begins_at"], told["correction_id"]) == ("2025-06-09T00:00:00+00:00", f"rerate.{RIGHT}")
     assert (told["has_more"], told["next_cursor"]) == (False, None)
@@ -97,7 +97,7 @@ def test_days_are_those_of_the_zone(api: Api) -> None:
     """A workspace's own days unless a zone is named; over all workspaces those of UTC."""
     told = preview(api, workspace_id=ACME)
     assert told["begins_at"] == "2025-06-09T00:00:00+08:00"
-    assert names(told["data"]) == {name for name in SETTLED_IN_THE_WEEK if name[0] == ACME} | {(ACME, "r-before")}
+    assert names(told["data"]) == {name for name in BEGUN_IN_THE_WEEK if name[0] == ACME} | {(ACME, "r-before")}
     assert names(preview(api, workspace_id="other", zone="UTC")["data"]) == {("other", "r-other")}
     assert preview(api, **{"from": "2025-07-01", "to": "2025-07-02"})["data"] == []
 

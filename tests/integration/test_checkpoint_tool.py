@@ -88,7 +88,7 @@ def test_the_round_trip(there: dict[str, str], ledger: Ledger, tmp_path: Path) -
     asked = ("audit", "verify-export", str(export / "manifest.json"), "--checkpoint", str(note_file), "--key", key)
     verified = command(*asked)
     assert (verified.returncode, verified.stderr) == (0, "")
-    assert verified.stdout.splitlines()[-1].startswith(f"verified: {{'events': {stated.events}, ")
+    assert verified.stdout.splitlines()[-1].startswith(f"verified: {stated.events:,} events, ")
     assert "journal.beancount was not compared with the events" in verified.stdout
     alone = run_alone(export / "manifest.json", note_file, key)
     assert (alone.returncode, alone.stdout) == (0, verified.stdout)

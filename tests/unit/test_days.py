@@ -47,10 +47,10 @@ def test_a_month_begins_where_the_zone_says(zone: str, begin: datetime) -> None:
 
 
 def test_clocks_put_back_over_midnight_do_not_bring_a_day_back() -> None:
-    """In Havana the first hour of 2026-11-01 is shown twice: both are of that day, which has 25 hours."""
+    """In Havana the first hour of 2024-11-03 was shown twice: both are of that day, which has 25 hours."""
     calendar = Calendar("America/Havana")
-    day = calendar.day_of(to_microseconds(datetime(2026, 11, 1, 4, 30, tzinfo=UTC)))
-    again = calendar.day_of(to_microseconds(datetime(2026, 11, 1, 5, 30, tzinfo=UTC)))
+    day = calendar.day_of(to_microseconds(datetime(2024, 11, 3, 4, 30, tzinfo=UTC)))
+    again = calendar.day_of(to_microseconds(datetime(2024, 11, 3, 5, 30, tzinfo=UTC)))
     assert (again, calendar.begin_of(day + 1) - calendar.begin_of(day)) == (day, 25 * HOUR)
-    assert day == (date(2026, 11, 1) - date(1970, 1, 1)).days
+    assert day == (date(2024, 11, 3) - date(1970, 1, 1)).days
     assert timedelta(microseconds=calendar.begin_of(day)) == timedelta(days=day, hours=4)

@@ -49,7 +49,7 @@ def proves(leaf: bytes, index: int, size: int, path: list[bytes], root: bytes) -
     """Return whether the auditor's implementation takes a path."""
     try:
         return root_over(leaf, index, size, path) == root
-    except IndexError:
+    except ValueError:
         return False
 
 

@@ -10,11 +10,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from projections.audit import verify_export
-from projections.audit.verify_export import Verification, open_checkpoint
+from projections.audit.verify_export import HEAD, Verification, hash_fields, open_checkpoint
 from tests.source_tree import ROOT
 from tests.unit import small_export
 from tests.unit.export_attacks import KEYS, Export, changed, changes, other_value, replaced, with_other_legs
@@ -207,6 +208,11 @@ def test_a_checkpoint_of_the_attackers_own(tmp_path: Path) -> None:
     books = small_export.two_books({7: BEGIN + 1})
     forged_note = small_export.write_export(tmp_path, books)
     files = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert any("another checkpoint" in finding for finding in export.findings())
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    manifest = json.loads(files["manifest.json"])
+    (tmp_path / "manifest.json").write_text(json.dumps({**manifest, "checkpoint": export.note}), encoding="utf-8")
     assert any("root of the checkpoint" in finding for finding in export.findings())
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
@@ -214,6 +220,61 @@ def test_a_checkpoint_of_the_attackers_own(tmp_path: Path) -> None:
     assert (export.findings(), forged_note != export.note) == (
         ["checkpoint: checked no further: ValueError it is signed by none of the keys"], True,
     )  # fmt: skip
+
+
+def test_a_proof_that_hashes_something_else_is_none(export: Export) -> None:
+    """A path whose pieces only hash to the root, without the book's head among them, proves nothing."""
+    lines = copy.deepcopy(export.lines)
+    books = export.manifest["books"]
+    leaves = [head_of(book) for book in books]
+    assert len(leaves) == 2
+    for path in (["", (leaves[0] + leaves[1]).hex()], [(leaves[0] + leaves[1]).hex()], [leaves[1].hex(), ""]):
+        manifest = copy.deepcopy(export.manifest)
+        manifest["books"][0]["proof"] = {"index": 0, "path": path}
+        assert any("not one of this place" in finding for finding in export.forge(lines, None, manifest)), path
+
+
+def head_of(book: dict[str, Any]) -> bytes:
+    """Return the leaf of a book's head."""
+    name, digest = book["workspace_id"].encode(), bytes.fromhex(book["digest"])
+    return hash_fields(b"\0", HEAD, name, b"%d" % book["position"], digest)
+
+
+def test_what_is_not_listed_is_found(export: Export) -> None:
+    """A file beside the manifest that it does not name could be taken for verified."""
+    manifest = copy.deepcopy(export.manifest)
+    manifest["files"] = [file for file in manifest["files"] if file["format"] != "csv"]
+    (export.folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    assert any("leaves out" in finding for finding in export.findings())
+
+
+def test_wallets_opened_since_the_checkpoint_are_no_finding(export: Export) -> None:
+    """The manifest may state wallets that the checkpoint does not know: nothing is posted to them."""
+    manifest = copy.deepcopy(export.manifest)
+    manifest["books"][0]["wallets"].append({"bucket": "zz", "unit": "CNY", "scale": 6})
+    (export.folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    assert export.findings() == []
+
+
+def test_stated_decimal_places_are_taken_only_when_asked(tmp_path: Path) -> None:
+    """The export of a period that begins after its wallets were opened is verified only by who knows their scales."""
+    export = Export(tmp_path, begin=BEGIN + 10 * HOUR, end=BEGIN + 20 * HOUR)
+    verification = Verification(tmp_path / "manifest.json")
+    verification.check(export.note, KEYS)
+    assert any("--assume-scales" in finding for finding in verification.findings)
+
+
+def test_a_note_survives_the_mail(export: Export, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Line ends of another system and empty lines at the end are no forgery; what is quoted steers no terminal."""
+    note = tmp_path / "note.txt"
+    note.write_bytes(export.note.replace("\n", "\r\n").encode() + b"\r\n\r\n")
+    words = [SIGNER.key.line]
+    assert verify_export.verify(export.folder / "manifest.json", note, words) == 0
+    manifest = {**export.manifest, "scope": {**export.manifest["scope"], "workspace_id": "\x1b[8mverified"}}
+    (export.folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    assert verify_export.verify(export.folder / "manifest.json", note, words) == 1
+    assert "\x1b" not in capsys.readouterr().out
+    export.findings()
 
 
 def test_a_period_begins_early_enough(tmp_path: Path) -> None:
@@ -238,7 +299,7 @@ def test_what_is_late_belongs_to_its_period(tmp_path: Path) -> None:
     for content, count in (("\n".join(rows), 0), ("\n".join(row for row in rows if row not in late), 1)):
         (tmp_path / "journal.csv").write_text(content + "\n", encoding="utf-8", newline="")
         forge_manifest(tmp_path)
-        verification = Verification(tmp_path / "manifest.json")
+        verification = Verification(tmp_path / "manifest.json", assume_scales=True)
         verification.check(note, KEYS)
         assert bool(verification.findings) == bool(count)
 
