@@ -14,9 +14,9 @@ RERATING_TYPES = (ReratePage,)
 SUMMARY = "What a corrected rate card would have charged"
 TEXT = (
     "Every request that began in the period and was settled on the card's route, with the charge as it stands, the "
-    "charge under the card, and their difference, line by line. Nothing is written: to correct a request, post `correct_charge` "
-    "with cause `rerated`, this `rate_card`, and `correction_id` as the Idempotency-Key. The ledger then works out the "
-    "difference by itself, once for each card and request.\n\n"
+    "charge under the card, and their difference, line by line. Nothing is written: to correct a request, post "
+    "`correct_charge` with cause `rerated`, this `rate_card`, and `correction_id` as the Idempotency-Key. The "
+    "ledger then works out the difference by itself, once for each card and request.\n\n"
     "One card is of one route, and a route of one bucket: no amount here is of another. A request that was charged on "
     "an estimated usage is rated anew on that estimate, at most up to the limit that was set for it. `impossible` is "
     "what a caller priced, what a person has set by hand or corrected since, what the card has no rate for, and what "
