@@ -14,7 +14,7 @@ from gateway.ledger_journal import Listing, Page
 from gateway.tools.elsewhere import client_at
 from gateway.tools.failures import WrongUsage
 from gateway.tools.voice import say
-from gateway.tools.why import zone_of_workspace
+from gateway.tools.zones import zone_of_workspace
 from ledger.core.commands import to_datetime
 from ledger.core.identifiers import API_KEY_PATTERN, PLATFORM, WORKSPACE_PATTERN
 from ledger.store.live import LiveReader

@@ -13,15 +13,14 @@ from gateway.database import existing_database
 from gateway.tools.failures import ToolFailed, WrongUsage
 from gateway.tools.following import draw_level
 from gateway.tools.voice import note, say
+from gateway.tools.zones import zone_of_workspace
 from ledger.core.amounts import format_minor
-from ledger.core.identifiers import WORKSPACE_PATTERN
 from ledger.store.live import LiveReader
 from projections.api.answers import BalanceMoment, TrialBalance, WalletBalance
 from projections.api.views import balance_view, moment_view, trial_balance_view
 from projections.balances.moments import Moment, moment_of
 from projections.balances.reading import AccountsAt, BalanceReader, NotFollowed, WalletsAt
 from projections.balances.wallets import WalletAt
-from projections.balances.zones import ZONE_DEFAULT
 from projections.journal_rows import Journal
 from projections.reading import JournalReader
 from projections.spend.asking import AskedWrongly, zone_of
@@ -99,16 +98,6 @@ async def read_balances(
     finally:
         await reader.close()
         await live.close()
-
-
-async def zone_of_workspace(live: LiveReader, workspace: str | None) -> str:
-    """Return a workspace's own time zone, UTC over all of them. Raises ToolFailed for one that is not there."""
-    if workspace is None:
-        return ZONE_DEFAULT
-    state = await live.read_workspace(workspace) if WORKSPACE_PATTERN.match(workspace) else None
-    if state is None:
-        raise ToolFailed(f"there is no workspace {workspace}")
-    return state.time_zone
 
 
 def moment_meant(asked: Mapping[str, str], own_zone: str, *, is_one: bool) -> Moment | None:

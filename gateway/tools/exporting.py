@@ -14,7 +14,7 @@ from gateway.tools.failures import ToolFailed, WrongUsage
 from gateway.tools.following import draw_level
 from gateway.tools.replay import Meter
 from gateway.tools.voice import note, progress_bar, say
-from gateway.tools.why import zone_of_workspace
+from gateway.tools.zones import zone_of_workspace
 from ledger.service import Ledger
 from ledger.store.checkpoints import CheckpointRefused, make_checkpoint
 from ledger.store.install import read_purpose

@@ -1,20 +1,18 @@
 """`route-ledger periods`: months are closed, reopened and listed, in a directory's books or at a ledger elsewhere."""
 
 import asyncio
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
 import msgspec
 
 from gateway.database import existing_database
-from gateway.ledger_client import LedgerClient, LedgerError, PostOutcome
+from gateway.ledger_client import PostOutcome
 from gateway.remote_catalog import RemoteCatalog
+from gateway.tools.elsewhere import client_at
 from gateway.tools.failures import ToolFailed, WrongUsage
 from gateway.tools.following import draw_level
-from gateway.tools.route import KEY_VARIABLE
 from gateway.tools.voice import note, say
 from ledger.api.period_answers import PeriodsView
 from ledger.api.period_views import periods_view
@@ -66,7 +64,7 @@ def run_list(workspace: str, data: Path, url: str | None, *, as_json: bool) -> i
         with existing_database(data) as database:
             found = asyncio.run(read_periods(database, workspace))
     else:
-        with client_at(url) as client:
+        with client_at(url, "scope admin") as client:
             found = client.periods(workspace)
     if as_json:
         say(msgspec.json.encode(found).decode())
@@ -95,7 +93,7 @@ def require_period(period: str) -> None:
 def books_at(data: Path, url: str | None) -> Iterator[Books]:
     """Yield the ledger on a directory's database, its journal drawn level, or with an address the one there."""
     if url is not None:
-        with client_at(url) as client:
+        with client_at(url, "scope admin") as client:
             yield RemoteCatalog(client)
         return
     with existing_database(data) as database:
@@ -152,20 +150,3 @@ async def read_periods(database: str, workspace: str) -> PeriodsView:
         return periods_view(state, events, of_platform, await live.read_catalog(), reader)
     finally:
         await live.close()
-
-
-@contextmanager
-def client_at(url: str) -> Iterator[LedgerClient]:
-    """Yield a client of the ledger at an address; what it cannot do fails the tool."""
-    key = os.environ.get(KEY_VARIABLE, "").strip()
-    if not key:
-        raise WrongUsage(f"{KEY_VARIABLE} is not set: a key of the platform is needed for {url}")
-    try:
-        client = LedgerClient(url, key)
-    except (ValueError, httpx.InvalidURL) as error:
-        raise WrongUsage(str(error)) from None
-    try:
-        with client:
-            yield client
-    except LedgerError as error:
-        raise ToolFailed(str(error)) from None

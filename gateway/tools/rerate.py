@@ -15,13 +15,13 @@ from gateway.tools.rerate_books import Books, Correction, books_at
 from gateway.tools.voice import note, say
 from ledger.core.amounts import StatedAmount
 from ledger.request.commands import CorrectCharge, rerating_id
-from projections.receipt.stated import plus
 from projections.rerating.answers import RerateLine, Reratings
 from projections.rerating.asking import RerateQuestion
 from projections.rerating.page import head_lines, request_lines, signed, totals_lines
 from projections.rerating.totals import add_line, no_reratings
 from projections.spend.asking import AskedWrongly, zone_of
 from projections.spend.zones import stated
+from projections.stated import plus
 
 CORRECTIONS_AT_ONCE = 200
 REFUSALS_SHOWN = 20

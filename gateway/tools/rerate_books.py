@@ -14,7 +14,7 @@ from gateway.ledger_journal import Listing, Page
 from gateway.tools.elsewhere import client_at
 from gateway.tools.failures import ToolFailed
 from gateway.tools.following import draw_level
-from gateway.tools.why import zone_of_workspace
+from gateway.tools.zones import zone_of_workspace
 from ledger.core.amounts import StatedAmount, state_amount
 from ledger.request.commands import CorrectCharge
 from ledger.request.events import ChargeCorrected

@@ -15,7 +15,7 @@ from gateway.tools.failures import ToolFailed, WrongUsage
 from gateway.tools.following import draw_level
 from gateway.tools.receipt import KEY_VARIABLE
 from gateway.tools.voice import note, say
-from ledger.core.identifiers import WORKSPACE_PATTERN
+from gateway.tools.zones import zone_of_workspace
 from ledger.store.live import LiveReader
 from projections.change.answers import Change
 from projections.change.page import change_page
@@ -25,7 +25,6 @@ from projections.spend.asking import AskedWrongly, Seen, change_question
 from projections.spend.explaining import change_of
 from projections.spend.reading import SpendReader
 
-OTHER_ZONE = "UTC"
 WRONGLY_ASKED = 400
 
 
@@ -62,16 +61,6 @@ async def read_change(database: str, asked: Mapping[str, str], workspace: str | 
     finally:
         await spend.close()
         await live.close()
-
-
-async def zone_of_workspace(live: LiveReader, workspace: str | None) -> str:
-    """Return a workspace's own time zone, UTC over all of them. Raises ToolFailed for one that is not there."""
-    if workspace is None:
-        return OTHER_ZONE
-    state = await live.read_workspace(workspace) if WORKSPACE_PATTERN.match(workspace) else None
-    if state is None:
-        raise ToolFailed(f"there is no workspace {workspace}")
-    return state.time_zone
 
 
 def ask_change(url: str, asked: Mapping[str, str], workspace: str | None, environ: Mapping[str, str]) -> Change:

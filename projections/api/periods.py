@@ -8,11 +8,10 @@ from ledger.api.access import workspace_unknown
 from ledger.api.context import ApiContext
 from projections.api.parameters import invalid
 from projections.api.sight import Sight
+from projections.balances.zones import ZONE_DEFAULT
 from projections.spend.asking import AskedWrongly
 
 __all__ = ["microseconds_now", "require_workspace", "understood", "zone_asked"]
-
-OTHER_ZONE = "UTC"
 
 
 def microseconds_now() -> int:
@@ -22,7 +21,7 @@ def microseconds_now() -> int:
 
 async def zone_asked(context: ApiContext, sight: Sight, query: Mapping[str, str]) -> str:
     """Return the time zone that is asked for, else the workspace's own, UTC over all. Refuse an unknown workspace."""
-    own = OTHER_ZONE
+    own = ZONE_DEFAULT
     if sight.workspace_id is not None:
         workspace = await context.ledger.workspace(sight.workspace_id)
         if workspace is None:

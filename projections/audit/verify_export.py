@@ -359,7 +359,8 @@ class Verification:
                 # Nothing is effective more than a minute after it was recorded: the period has nothing before this.
                 self.require("recorded before the period", self.recorded_at < self.begin - CLOCK_SKEW, True)
                 self.remarks.append(f"book {name} is taken to have the wallets {encode(book['wallets'])}")
-                self.require("proof of these decimal places, or --assume-scales,", self.assume_scales, True)
+                if book["wallets"] and not self.assume_scales:
+                    self.require("ground to believe these decimal places", "none", "--assume-scales")
         # Wallets may have been opened since the checkpoint; nothing here posts to them.
         self.require("list of wallets with their decimal places", wallets, wallets | self.scales)
         return digest

@@ -14,8 +14,8 @@ from projections.change.answers import (
 from projections.change.behind import in_utc
 from projections.change.sentences import other_side
 from projections.change.words import counted, span_text, with_sign
-from projections.receipt.layout import pair, sentence, table, title
-from projections.receipt.stated import is_zero
+from projections.layout import pair, sentence, table, title
+from projections.stated import is_zero
 
 __all__ = ["MOVES_MAX", "change_page"]
 

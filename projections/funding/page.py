@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from projections.change.words import counted
 from projections.funding.answers import FundingEvents, FundingPage, FundingRow, ListedFunding, MemoTotal
-from projections.receipt.layout import pair, sentence, table, title
-from projections.receipt.stated import negated
+from projections.layout import pair, sentence, table, title
+from projections.stated import negated
 from projections.statements.words import minute_of
 
 __all__ = ["LINES_MAX", "funding_text"]

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from ledger.core.amounts import StatedAmount
 from projections.change.words import counted
+from projections.layout import pair, sentence, table, title
 from projections.margin.answers import MarginCard, MarginPage, MarginRow
-from projections.receipt.layout import pair, sentence, table, title
 
 __all__ = ["margin_text"]
 

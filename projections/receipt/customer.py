@@ -27,10 +27,10 @@ from projections.receipt.moments import (
     SettledMoment,
 )
 from projections.receipt.policies import CHARGE_LIMIT
-from projections.receipt.stated import is_zero, negated, plus
 from projections.receipt.summary import settlement_text, summary_of
 from projections.receipt.timeline import worded
 from projections.receipt.words import choice_text, usage_text
+from projections.stated import is_zero, negated, plus
 
 __all__ = ["customer_view"]
 

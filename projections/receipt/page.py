@@ -1,6 +1,7 @@
 """A receipt as a page for a person: plain text of at most 100 columns, for somebody who never saw a ledger."""
 
 from ledger.core.amounts import StatedAmount
+from projections.layout import COLUMNS, pair, sentence, table, title, wrapped
 from projections.receipt.answers import (
     BucketTotals,
     Calculation,
@@ -10,11 +11,10 @@ from projections.receipt.answers import (
     Receipt,
     TokensUsed,
 )
-from projections.receipt.layout import COLUMNS, pair, sentence, table, title, wrapped
 from projections.receipt.moments import CorrectedMoment
 from projections.receipt.policies import SETTLEMENT
-from projections.receipt.stated import is_zero, negated
 from projections.receipt.words import PARTS, duration, of, said
+from projections.stated import is_zero, negated
 
 __all__ = ["page_of"]
 

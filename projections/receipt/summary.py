@@ -2,8 +2,8 @@
 
 from projections.receipt.answers import BucketTotals, CustomerReceipt, Settlement
 from projections.receipt.moments import FallbackMoment, HoldExtendedMoment, HoldPlacedMoment
-from projections.receipt.stated import is_more, is_zero
 from projections.receipt.words import FAILURES, RELEASES, WAIVED, of, said
+from projections.stated import is_more, is_zero
 
 ENDINGS = {"failed", "cancelled", "expired"}
 

@@ -17,7 +17,7 @@ from projections.receipt.moments import (
     SettledMoment,
     VoidedMoment,
 )
-from projections.receipt.stated import is_zero, negated
+from projections.stated import is_zero, negated
 
 FAILURES = {
     "timeout": "no answer came in time",

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from ledger.core.amounts import StatedAmount
 from ledger.pricing.rate_cards import RateCard
-from projections.receipt.stated import is_zero
 from projections.rerating.answers import RatedLine, RerateLine, Reratings
 from projections.rerating.totals import REPORTED
+from projections.stated import is_zero
 
 __all__ = ["head_lines", "request_lines", "totals_lines"]
 

@@ -1,8 +1,8 @@
 """What re-rated requests come to, counted line by line, so that no number of requests takes memory. Pure."""
 
 from ledger.core.amounts import Unit, state_amount
-from projections.receipt.stated import plus
 from projections.rerating.answers import RerateLine, Reratings
+from projections.stated import plus
 
 __all__ = ["add_line", "no_reratings"]
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from projections.change.words import counted
-from projections.receipt.layout import pair, sentence, table, title
-from projections.receipt.stated import is_zero
+from projections.layout import pair, sentence, table, title
+from projections.stated import is_zero
 from projections.statements.answers import FundsLine, MovedPosting, Statement
 from projections.statements.words import CHANGE_WORDS, minute_of, other_text, paid_text, status_text
 

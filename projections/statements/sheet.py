@@ -4,7 +4,7 @@ from importlib.resources import files
 
 from jinja2 import Environment, StrictUndefined
 
-from projections.receipt.stated import is_zero
+from projections.stated import is_zero
 from projections.statements.answers import Statement
 from projections.statements.words import CHANGE_WORDS, minute_of, other_text, paid_text, status_text
 

@@ -7,8 +7,8 @@ above. What was paid and the other side of an exchange are memos in units of the
 
 from collections.abc import Iterator
 
-from projections.receipt.stated import is_zero, negated
 from projections.route_ledger.tables import Cell, row_of, text_of
+from projections.stated import is_zero, negated
 from projections.statements.answers import ChargeLine, FundsLine, MovedPosting, Statement
 
 __all__ = ["COLUMNS", "statement_csv"]

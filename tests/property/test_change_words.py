@@ -17,7 +17,7 @@ from projections.change.page import change_page
 from projections.change.places import Place
 from projections.change.telling import REASONS_MAX, tell
 from projections.change.words import METHOD, with_sign
-from projections.receipt.layout import COLUMNS, width_of
+from projections.layout import COLUMNS, width_of
 from tests.strategies import CHANGE_PRICES, change_histories
 
 PLACES = (

@@ -12,11 +12,11 @@ from ledger.core.commands import Command
 from ledger.core.refusals import Refused
 from ledger.pricing.usage import ModelUsage, Usage
 from ledger.request.commands import CorrectCharge, Failure, RefundCharge, SettlementPolicy, SettleRequest
+from projections.layout import COLUMNS, width_of
 from projections.receipt.answers import CustomerReceipt, Receipt
 from projections.receipt.customer import customer_view
-from projections.receipt.layout import COLUMNS, width_of
 from projections.receipt.page import page_of
-from projections.receipt.stated import is_more, is_zero, negated, plus
+from projections.stated import is_more, is_zero, negated, plus
 from tests import strategies
 from tests.unit import story
 from tests.unit.receipts import is_amount, json_of, keys_and_texts, minor, objects, platform_of, receipt_in

@@ -16,10 +16,10 @@ from ledger.pricing.rating import rate_usage
 from ledger.pricing.usage import ModelUsage, Usage
 from ledger.request.commands import rerating_id
 from ledger.request.events import ChargeCorrected
-from projections.receipt.stated import plus
 from projections.rerating.answers import RerateLine
 from projections.rerating.judging import SettledRequest, judged
 from projections.rerating.totals import add_line, no_reratings
+from projections.stated import plus
 from tests import strategies
 from tests.unit.story import ACME, COMMON, card, correct_charge, opened, refund_charge, route_request, settle_request
 from tests.unit.world import NOW, World

@@ -14,7 +14,7 @@ from projections.change.sentences import lead_of, sentence_of
 from projections.change.tallies import TERMS
 from projections.change.telling import GROUPS_MAX, group_of, tell
 from projections.change.words import METHOD, TITLES, percent, share_text, span_text, summary_of
-from projections.receipt.layout import COLUMNS, width_of
+from projections.layout import COLUMNS, width_of
 from tests.unit.change_scenes import (
     CREDIT,
     DOLLARS,

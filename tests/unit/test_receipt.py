@@ -9,11 +9,11 @@ from ledger.core.rounding import Rounding
 from ledger.pricing.usage import PARTS, ModelUsage, Usage
 from ledger.request.commands import CorrectionCause, Failure, ReleaseCause, SettlementPolicy, UsageSource
 from ledger.request.events import RequestEvent, SkippedRoute, Why
+from projections.layout import COLUMNS, pair, table, width_of, wrapped
 from projections.receipt import words
 from projections.receipt.answers import CustomerReceipt, Receipt
 from projections.receipt.customer import OWN_REASON, OWN_RULE, UNREACHABLE, customer_view
 from projections.receipt.folding import CatalogBehind, receipt_of
-from projections.receipt.layout import COLUMNS, pair, table, width_of, wrapped
 from projections.receipt.moments import (
     AnyMoment,
     AttemptFailedMoment,
@@ -23,7 +23,7 @@ from projections.receipt.moments import (
 )
 from projections.receipt.page import page_of
 from projections.receipt.pricing import exact_text
-from projections.receipt.stated import is_more
+from projections.stated import is_more
 from tests.unit import story
 from tests.unit.receipts import platform_of, receipt_in, recorded_of
 from tests.unit.story import cny, credit
