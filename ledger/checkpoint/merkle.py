@@ -54,16 +54,6 @@ class Tree:
         return [level[place] for level, place in neighbours if place < len(level)]
 
 
-def root_of(leaf_hashes: Sequence[bytes]) -> bytes:
-    """Return the root over leaves."""
-    return Tree(leaf_hashes).root
-
-
-def inclusion_path(leaf_hashes: Sequence[bytes], index: int) -> list[bytes]:
-    """Return one leaf's path. Raises IndexError where there is no such leaf. For many paths make one `Tree`."""
-    return Tree(leaf_hashes).path(index)
-
-
 def verify_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes], root: bytes) -> bool:
     """Return whether a leaf stands at this index of a tree of this size with this root (RFC 9162, 2.1.3.2)."""
     if not 0 <= index < size:

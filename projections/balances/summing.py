@@ -10,7 +10,7 @@ from projections.balances.moments import AsOf
 from projections.balances.spans import BookAt, sums_of
 from projections.balances.zones import zone_of_book
 
-__all__ = ["AsOf", "journal_position", "position_at", "read_turnovers"]
+__all__ = ["AsOf", "journal_position", "read_turnovers"]
 
 QUERIES = load_queries("projections.sql", "balances.sql")
 
@@ -36,13 +36,6 @@ def read_turnovers(
     asked = {"generation": generation, "by_workspace": False, "bucket": None, "accounts": None, **sums_of([book])}
     found = fetch(connection, QUERIES["read_turnovers"], **asked)
     return {(bucket, account): (int(debit), int(credit)) for _, bucket, account, debit, credit in found}
-
-
-def position_at(connection: Connection[TupleRow], workspace_id: str, recorded_at: int) -> int:
-    """Return the last position of a book that was recorded at an instant or before, 0 where there is none."""
-    asked = {"workspace_ids": [workspace_id], "befores": [recorded_at + 1]}
-    rows = fetch(connection, QUERIES["find_positions"], **asked)
-    return int(rows[0][1]) if rows else 0
 
 
 def journal_position(connection: Connection[TupleRow], generation: int, workspace_id: str) -> int:

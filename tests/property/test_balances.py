@@ -20,7 +20,7 @@ from projections import journal
 from projections.balances.moments import AsOf, Moment
 from projections.balances.reading import AccountsAt, BalanceReader, WalletsAt
 from projections.balances.spans import BookAt, sums_of
-from projections.balances.summing import QUERIES, fetch, journal_position, position_at, read_turnovers
+from projections.balances.summing import QUERIES, fetch, journal_position, read_turnovers
 from projections.connections import connect_projector
 from projections.days import Calendar, day_of, first_instant
 from projections.followers import read_generation
@@ -130,7 +130,8 @@ def test_a_time_of_recording_is_a_position(url: str, book: DrawnBook, at: int) -
     with closing(connect_projector(url, "test")) as connection:
         for instant in {moment + at for moment in recorded}:
             wanted = sum(moment <= instant for moment in recorded)
-            assert position_at(connection, book.workspace_id, instant) == wanted
+            asked = {"workspace_ids": [book.workspace_id], "befores": [instant + 1]}
+            assert fetch(connection, QUERIES["find_positions"], **asked) == [(book.workspace_id, wanted)]
 
 
 @FEW

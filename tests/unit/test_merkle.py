@@ -2,7 +2,7 @@
 
 import pytest
 
-from ledger.checkpoint.merkle import Tree, head_data, inclusion_path, leaf_hash, root_of, verify_inclusion
+from ledger.checkpoint.merkle import Tree, head_data, leaf_hash, verify_inclusion
 from projections.audit.verify_export import root_over
 
 # The inputs and roots that the reference implementations of RFC 6962 are tested with.
@@ -23,12 +23,12 @@ LEAVES = [leaf_hash(bytes.fromhex(text)) for text in INPUTS]
 @pytest.mark.parametrize("size", range(1, 9))
 def test_reference_roots(size: int) -> None:
     """The roots over the first leaves are those of the reference implementations."""
-    assert root_of(LEAVES[:size]).hex() == ROOTS[size - 1]
+    assert Tree(LEAVES[:size]).root.hex() == ROOTS[size - 1]
 
 
 def test_nothing_has_a_root() -> None:
     """The root over no leaf is the hash of nothing, as the RFC has it."""
-    assert root_of([]).hex() == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    assert Tree([]).root.hex() == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 
 def test_every_leaf_is_proven_at_its_own_place_only() -> None:
@@ -73,7 +73,7 @@ def test_there_is_no_path_to_what_is_not_there() -> None:
     """An index outside the tree is an error, never another leaf's path."""
     for index in (-1, 8):
         with pytest.raises(IndexError):
-            inclusion_path(LEAVES, index)
+            Tree(LEAVES).path(index)
 
 
 def test_heads_are_told_apart() -> None:
